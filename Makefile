@@ -1,0 +1,45 @@
+# Everything a contributor types. Each target makes the virtual environment it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.stamp
+SEEDS ?= 300
+MINUTES ?= 60
+
+.PHONY: run test check simulate simulate-mutants stubs bench-core clean
+.DEFAULT_GOAL := check
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+run: $(STAMP) ## a three-node cluster on this machine and a prompt
+	$(BIN)/raftsql up --shell
+
+test: $(STAMP) ## all tests
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+check: $(STAMP) ## form, types, layers, stubs and tests: what has to be green before a commit
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PYTHONPATH=.:driver:shell:proto $(BIN)/lint-imports --no-cache
+	$(BIN)/python tools/genproto.py --check
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+simulate: $(STAMP) ## the Raft simulator, SEEDS=300
+	$(BIN)/python -m tests.simulator --seeds $(SEEDS)
+
+simulate-mutants: $(STAMP) ## every planted bug, and the seed that catches it
+	$(BIN)/python -m tests.simulator --mutants
+
+stubs: $(STAMP) ## generate proto/raftsql_proto again
+	$(BIN)/python tools/genproto.py
+
+bench-core: $(STAMP) ## the Raft core alone, in memory
+	$(BIN)/python -m benchmarks.core
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""The Raft core: pure decisions, no clock, chance, disk, thread or network."""

@@ -1,0 +1,1 @@
+"""What a statement is: splitting, classes, determinism verdicts, and the commands a log holds."""
