@@ -188,7 +188,7 @@ decode_transaction = msgspec.msgpack.Decoder(Transaction).decode
 decode_open_session = msgspec.msgpack.Decoder(OpenSession).decode
 decode_restore = msgspec.msgpack.Decoder(Restore).decode
 decode_sessions = msgspec.msgpack.Decoder(list[int]).decode
-decode_answer = msgspec.msgpack.Decoder(Answer).decode  # type: ignore[arg-type,var-annotated]
+decode_answer = msgspec.msgpack.Decoder(Answer).decode
 
 
 def seal(
