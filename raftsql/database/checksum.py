@@ -1,0 +1,219 @@
+"""Whether two databases hold the same: a checksum of the schema and of every table's rows.
+
+It is logical. Page layout, free pages, indexes and the cluster's own tables are left out, so a
+vacuumed copy, a user's backup and a node that was rebuilt from a snapshot all agree. What is in:
+the text of every schema object, the values a program can set in the file's header, and each row
+with its key, each value with its type: 1, 1.0, '1' and x'31' are four different values, and text
+that is not UTF-8 counts by its bytes.
+
+Full-text indexes keep their segments differently for the same rows: they flush what is pending at
+every commit, and nodes put different numbers of log entries into one transaction. So of FTS3, FTS4
+and FTS5 tables the content is summed and the segments are not.
+
+It takes a while, so it comes in steps: a caller may stop between any two. The connection must hold
+a read transaction for as long, or the sum would be of no moment in particular.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Iterator
+from typing import Any, Final
+
+import apsw
+import msgspec
+
+from raftsql.database import text
+
+INTERNAL_PREFIX: Final = "sqlite_raftsql_"
+"""How the names of the cluster's own tables begin; they are no part of what users compare."""
+
+STEP_BYTES: Final = 1 << 18
+"""Canonical bytes in one step: about a millisecond's work."""
+
+_DIGEST_BYTES: Final = 16
+_DAMAGED_TEXT: Final = 1
+"""The msgpack extension that stands for text whose bytes are not UTF-8."""
+
+_encoder: Final = msgspec.msgpack.Encoder()
+
+_PLAIN, _GENERATED_VIRTUAL, _GENERATED_STORED = 0, 2, 3
+
+
+class TableSum(msgspec.Struct, array_like=True, frozen=True):
+    """How many rows a table has, and what they are."""
+
+    rows: int
+    digest: bytes
+
+
+class Checksum(msgspec.Struct, array_like=True, frozen=True):
+    """What a database holds, small enough to be sent and compared."""
+
+    schema: bytes
+    tables: dict[str, TableSum]
+
+    @property
+    def total(self) -> bytes:
+        """One digest over all of it: equal when everything is."""
+        digest = hashlib.blake2b(self.schema, digest_size=_DIGEST_BYTES)
+        for name in sorted(self.tables):
+            digest.update(_encoder.encode((name, self.tables[name])))
+        return digest.digest()
+
+
+class Difference(msgspec.Struct, array_like=True, frozen=True):
+    """Where two checksums part: the schema, or the tables with these names."""
+
+    schema: bool
+    tables: list[str]
+
+    def __bool__(self) -> bool:
+        return self.schema or bool(self.tables)
+
+
+def compare(left: Checksum, right: Checksum) -> Difference:
+    """Name what differs between two databases; the result is false when nothing does."""
+    names = sorted(left.tables.keys() | right.tables.keys())
+    return Difference(
+        schema=left.schema != right.schema,
+        tables=[name for name in names if left.tables.get(name) != right.tables.get(name)],
+    )
+
+
+def take(connection: apsw.Connection) -> Checksum:
+    """Sum the whole database in one go."""
+    steps = in_steps(connection)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as finished:
+            result: Checksum = finished.value
+            return result
+
+
+def in_steps(connection: apsw.Connection) -> Generator[None, None, Checksum]:
+    """Sum the database, pausing after every STEP_BYTES; what it returns at the end is the sum."""
+    assert connection.in_transaction, "a checksum is of one moment: hold a read transaction"
+    with text.exact():
+        schema = _schema_digest(connection)
+        names = list(_summed_tables(connection))
+    tables: dict[str, TableSum] = {}
+    for name in names:
+        tables[name] = yield from _table_sum(connection, name)
+    return Checksum(schema, tables)
+
+
+def _schema_digest(connection: apsw.Connection) -> bytes:
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    for setting in ("encoding", "user_version", "application_id"):
+        digest.update(_encoder.encode(connection.pragma(setting)))
+    for row in connection.execute(
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema"
+        " WHERE substr(tbl_name, 1, ?1) != ?2 AND substr(name, 1, ?1) != ?2"
+        " ORDER BY type, name",
+        (len(INTERNAL_PREFIX), INTERNAL_PREFIX),
+    ):
+        digest.update(_canonical(row))
+    return digest.digest()
+
+
+def _summed_tables(connection: apsw.Connection) -> Iterator[str]:
+    """Every table with rows of its own, in the order of their names."""
+    listed: list[Any] = connection.execute(
+        "SELECT name, type FROM pragma_table_list WHERE schema = 'main' ORDER BY name"
+    ).fetchall()
+    kinds: dict[str, str] = dict(listed)
+    segments = {
+        owner + suffix
+        for owner, kind in kinds.items()
+        if kind == "virtual"
+        for suffix in _segment_suffixes(owner, kinds)
+    }
+    for name, kind in kinds.items():
+        if kind in ("view", "virtual") or name in segments or name == "sqlite_schema":
+            continue
+        if not name.startswith(INTERNAL_PREFIX):
+            yield name
+
+
+def _segment_suffixes(owner: str, kinds: dict[str, str]) -> tuple[str, ...]:
+    """Which shadow tables hold full-text segments, told by the shadows each version makes."""
+    if kinds.get(owner + "_segdir") == "shadow":
+        return ("_segments", "_segdir")
+    if kinds.get(owner + "_idx") == "shadow" and kinds.get(owner + "_config") == "shadow":
+        return ("_data", "_idx")
+    return ()
+
+
+def _table_sum(connection: apsw.Connection, name: str) -> Generator[None, None, TableSum]:
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
+    rows = 0
+    buffer = bytearray()
+    with text.exact():
+        cursor = connection.execute(_query(connection, name))
+    while True:
+        with text.exact():
+            count, finished = _fill(cursor, buffer)
+        rows += count
+        digest.update(buffer)
+        buffer.clear()
+        if finished:
+            return TableSum(rows, digest.digest())
+        yield
+
+
+def _fill(cursor: apsw.Cursor, buffer: bytearray) -> tuple[int, bool]:
+    """Encode rows until a step is full; a row costs its own memory and no more."""
+    encode_into = _encoder.encode_into
+    count = 0
+    for row in cursor:
+        count += 1
+        start = len(buffer)
+        try:
+            encode_into(row, buffer, start)
+        except UnicodeEncodeError:
+            del buffer[start:]
+            buffer += _canonical(row)
+        if len(buffer) >= STEP_BYTES:
+            return count, False
+    return count, True
+
+
+def _canonical(row: tuple[Any, ...]) -> bytes:
+    """A row that may hold damaged text; the same bytes as the fast way when it holds none."""
+    return _encoder.encode(
+        [
+            msgspec.msgpack.Ext(_DAMAGED_TEXT, text.text_bytes(value))
+            if isinstance(value, str) and text.is_damaged(value)
+            else value
+            for value in row
+        ]
+    )
+
+
+def _query(connection: apsw.Connection, name: str) -> str:
+    """All rows by the table's own tree, which is the order of its key."""
+    columns: list[str] = []
+    aliases = ["rowid", "_rowid_", "oid"]
+    rowid_is_a_column = False
+    for column, kind, key, hidden in connection.execute(
+        "SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)", (name,)
+    ):
+        if column.lower() in aliases:
+            aliases.remove(column.lower())
+        if hidden in (_PLAIN, _GENERATED_STORED):
+            # A virtual generated column is computed from the others; computing it may even fail.
+            columns.append(quoted(column))
+        rowid_is_a_column = rowid_is_a_column or (key == 1 and kind.upper() == "INTEGER")
+    ((without_rowid,),) = connection.execute(
+        "SELECT wr FROM pragma_table_list(?) WHERE schema = 'main'", (name,)
+    ).fetchall()
+    if aliases and not without_rowid and not rowid_is_a_column:
+        columns.insert(0, aliases[0])
+    return f"SELECT {', '.join(columns)} FROM main.{quoted(name)} NOT INDEXED"
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier, whatever letters it has."""
+    return '"' + name.replace('"', '""') + '"'
