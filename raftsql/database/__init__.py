@@ -1,0 +1,1 @@
+"""SQLite: the pinned environment, apply, transactions, readers, backup and checksum."""

@@ -1,0 +1,183 @@
+"""SQLite's authorizer: the same refusals as `raftsql.sql` makes, enforced by SQLite itself.
+
+`raftsql.sql` reads a statement before it may enter the log, and explains what it refuses. This
+guard is behind it: it is asked by SQLite while a statement is compiled, sees through triggers and
+views, and says no with the same error on every node. So a hole in the reading is a refused
+statement, never a difference between nodes.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import apsw
+
+from raftsql.sql.functions import PURE_MODULES, REFUSED_FUNCTIONS
+from raftsql.sql.pragmas import SCHEMA_PRAGMAS, WRITE_PRAGMAS
+
+INTERNAL_PREFIX: Final = "sqlite_raftsql_"
+"""Internal tables' names begin so; SQLite itself keeps users from dropping or altering them."""
+
+OK: Final = apsw.SQLITE_OK
+DENY: Final = apsw.SQLITE_DENY
+
+FUNCTIONS_REFUSED: Final = frozenset(
+    name.lower() for name in REFUSED_FUNCTIONS | {"SQLITE_OFFSET", "CARRAY"}
+)
+"""They tell of the local build, file layout or history, which differ between nodes."""
+
+TABLES_REFUSED: Final = frozenset(
+    {"dbstat", "sqlite_dbpage", "sqlite_stmt", "bytecode", "tables_used", "carray"}
+)
+"""Virtual tables that show pages, memory or connections."""
+
+PRAGMAS_READ: Final = frozenset(
+    name.lower() for name in SCHEMA_PRAGMAS | WRITE_PRAGMAS | {"ENCODING"}
+)
+"""PRAGMAs whose answer is a function of the rows and the schema."""
+
+PRAGMAS_WRITTEN: Final = frozenset(name.lower() for name in WRITE_PRAGMAS)
+"""PRAGMAs that are kept in the file, and so are writes like others."""
+
+_TEMPORARY: Final = frozenset(
+    {
+        apsw.SQLITE_CREATE_TEMP_INDEX,
+        apsw.SQLITE_CREATE_TEMP_TABLE,
+        apsw.SQLITE_CREATE_TEMP_TRIGGER,
+        apsw.SQLITE_CREATE_TEMP_VIEW,
+        apsw.SQLITE_DROP_TEMP_INDEX,
+        apsw.SQLITE_DROP_TEMP_TABLE,
+        apsw.SQLITE_DROP_TEMP_TRIGGER,
+        apsw.SQLITE_DROP_TEMP_VIEW,
+    }
+)
+_SCHEMA: Final = frozenset(
+    {
+        apsw.SQLITE_CREATE_INDEX,
+        apsw.SQLITE_CREATE_TABLE,
+        apsw.SQLITE_CREATE_TRIGGER,
+        apsw.SQLITE_CREATE_VIEW,
+        apsw.SQLITE_CREATE_VTABLE,
+        apsw.SQLITE_DROP_INDEX,
+        apsw.SQLITE_DROP_TABLE,
+        apsw.SQLITE_DROP_TRIGGER,
+        apsw.SQLITE_DROP_VIEW,
+        apsw.SQLITE_DROP_VTABLE,
+        apsw.SQLITE_ALTER_TABLE,
+        apsw.SQLITE_ANALYZE,
+        apsw.SQLITE_REINDEX,
+    }
+)
+_TABLE_USES: Final = frozenset(
+    {apsw.SQLITE_READ, apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE}
+)
+
+
+class Guard:
+    """The writer's authorizer, and what it saw of the statement compiled last."""
+
+    def __init__(self) -> None:
+        self.trusting = True
+        """Set while the machine runs statements of its own."""
+        self.vacuuming = False
+        """Set while VACUUM runs, which attaches a database under the hood."""
+        self.refusal: str | None = None
+        """Why the last statement was refused, in words."""
+        self.changes_schema = False
+        """Whether a statement compiled since `forget` changes schema or planner statistics."""
+
+    def forget(self) -> None:
+        """Start watching a new statement."""
+        self.refusal = None
+        self.changes_schema = False
+
+    def writing(
+        self, action: int, first: str | None, second: str | None, schema: str | None, by: str | None
+    ) -> int:
+        """Judge one action of a statement that comes from the log."""
+        if self.trusting:
+            return OK
+        if action in _SCHEMA or _touches_statistics(action, first):
+            self.changes_schema = True
+        if self.vacuuming and action == apsw.SQLITE_ATTACH:
+            return OK
+        reason = _refusal_in_write(action, first, second, schema)
+        if reason is None:
+            return OK
+        self.refusal = self.refusal or reason
+        return DENY
+
+
+def reading(
+    action: int, first: str | None, second: str | None, schema: str | None, by: str | None
+) -> int:
+    """Judge one action of a client's query on a reader."""
+    if action in _TABLE_USES and _is_internal(first):
+        return DENY
+    if action in (apsw.SQLITE_ATTACH, apsw.SQLITE_DETACH):
+        return DENY
+    if action == apsw.SQLITE_FUNCTION and (second or "").lower() == "load_extension":
+        return DENY
+    if action == apsw.SQLITE_PRAGMA and second is not None and (first or "").lower() in _RISKY:
+        return DENY
+    return OK
+
+
+_RISKY: Final = frozenset({"query_only", "writable_schema", "trusted_schema", "journal_mode"})
+
+
+def _refusal_in_write(
+    action: int, first: str | None, second: str | None, schema: str | None
+) -> str | None:
+    if action in _TABLE_USES:
+        return _refusal_of_table(action, first, second, schema)
+    if action == apsw.SQLITE_FUNCTION:
+        name = (second or "").lower()
+        return f"{name}() differs between nodes" if name in FUNCTIONS_REFUSED else None
+    if action == apsw.SQLITE_PRAGMA:
+        return _refusal_of_pragma((first or "").lower(), second)
+    if action in (apsw.SQLITE_TRANSACTION, apsw.SQLITE_SAVEPOINT):
+        return "a command can't begin or end a transaction"
+    if action in (apsw.SQLITE_ATTACH, apsw.SQLITE_DETACH):
+        return "no other database can be attached"
+    if action in _TEMPORARY:
+        return "temporary tables, views and triggers are not replicated"
+    if action == apsw.SQLITE_CREATE_VTABLE and (second or "").lower() not in PURE_MODULES:
+        return f"the virtual table module {second} is not among those that are replicated"
+    return None
+
+
+def _refusal_of_table(
+    action: int, table: str | None, column: str | None, schema: str | None
+) -> str | None:
+    name = (table or "").lower()
+    if _is_internal(name):
+        return f"{table} belongs to raftsql"
+    if schema == "temp" and action != apsw.SQLITE_READ:
+        return "temporary tables, views and triggers are not replicated"
+    if name in TABLES_REFUSED:
+        return f"{table} differs between nodes"
+    if action == apsw.SQLITE_READ and column == "rootpage" and name in _CATALOGUES:
+        return "rootpage is a place in the local file and differs between nodes"
+    return None
+
+
+_CATALOGUES: Final = frozenset({"sqlite_master", "sqlite_schema"})
+
+
+def _refusal_of_pragma(name: str, value: str | None) -> str | None:
+    if name in PRAGMAS_WRITTEN or (name in PRAGMAS_READ and (value is None or name != "encoding")):
+        return None
+    return f"PRAGMA {name} can't be replicated"
+
+
+def _is_internal(name: str | None) -> bool:
+    return name is not None and name.lower().startswith(INTERNAL_PREFIX)
+
+
+def _touches_statistics(action: int, table: str | None) -> bool:
+    return (
+        action in (apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE)
+        and table is not None
+        and table.lower().startswith("sqlite_stat")
+    )

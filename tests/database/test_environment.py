@@ -1,0 +1,99 @@
+"""The pinned environment: the command's clock and chance, wherever SQL asks for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apsw
+import pytest
+
+from raftsql.database.environment import Role, fingerprint, open_connection, open_writer
+from raftsql.sql.pinned import Chance
+
+CLOCK_MS = 1_700_000_000_123
+
+
+def one(connection: apsw.Connection, sql: str) -> object:
+    return connection.execute(sql).fetchall()[0][0]
+
+
+def test_every_way_to_ask_the_time_answers_the_commands_clock(tmp_path: Path) -> None:
+    connection, pinned, _ = open_writer(tmp_path / "a.db")
+    pinned.set(CLOCK_MS, 1)
+    assert one(connection, "SELECT CURRENT_TIMESTAMP") == "2023-11-14 22:13:20"
+    assert one(connection, "SELECT CURRENT_DATE") == "2023-11-14"
+    assert one(connection, "SELECT strftime('%f')") == "20.123"
+    assert one(connection, "SELECT unixepoch('subsec')") == 1_700_000_000.123
+    assert one(connection, "SELECT julianday('now')") == pytest.approx(2460263.425927, abs=1e-6)
+
+
+def test_two_databases_in_one_process_have_clocks_of_their_own(tmp_path: Path) -> None:
+    first, first_pinned, _ = open_writer(tmp_path / "a.db")
+    second, second_pinned, _ = open_writer(tmp_path / "b.db")
+    first_pinned.set(1_000, 1)
+    second_pinned.set(2_000, 1)
+    assert one(first, "SELECT unixepoch()") == 1
+    assert one(second, "SELECT unixepoch()") == 2
+
+
+def test_random_is_a_function_of_the_seed_and_differs_by_row(tmp_path: Path) -> None:
+    connection, pinned, _ = open_writer(tmp_path / "a.db")
+    chance = Chance(7)
+    pinned.set(0, 7)
+    rows = connection.execute("SELECT random() FROM (VALUES (1), (2), (3))").fetchall()
+    assert rows == [(chance.random(),), (chance.random(),), (chance.random(),)]
+    assert len(set(rows)) == 3
+
+
+@pytest.mark.parametrize(
+    ("size", "length"),
+    [("16", 16), ("'4'", 4), ("' 3x'", 3), ("2.9", 2), ("0", 1), ("-5", 1), ("NULL", 1), ("'-'", 1)],
+)
+def test_randomblob_reads_its_size_as_sqlite_does(tmp_path: Path, size: str, length: int) -> None:
+    connection, _, _ = open_writer(tmp_path / "a.db")
+    assert one(connection, f"SELECT length(randomblob({size}))") == length
+    assert one(apsw.Connection(""), f"SELECT length(randomblob({size}))") == length
+
+
+def test_a_randomblob_beyond_the_limit_is_too_big(tmp_path: Path) -> None:
+    connection, _, _ = open_writer(tmp_path / "a.db")
+    with pytest.raises(apsw.TooBigError):
+        connection.execute("SELECT length(randomblob(200000000))")
+
+
+def test_chance_works_inside_defaults_triggers_and_views(tmp_path: Path) -> None:
+    connection, pinned, _ = open_writer(tmp_path / "a.db")
+    connection.execute(
+        """CREATE TABLE t(a, b DEFAULT (random()));
+        CREATE TABLE u(c);
+        CREATE TRIGGER r AFTER INSERT ON t BEGIN INSERT INTO u VALUES (hex(randomblob(4))); END;
+        CREATE VIEW v AS SELECT random() AS d;"""
+    )
+    pinned.set(0, 9)
+    connection.execute("INSERT INTO t(a) VALUES (1)")
+    chance = Chance(9)
+    assert one(connection, "SELECT b FROM t") == chance.random()
+    assert one(connection, "SELECT c FROM u") == chance.blob(4).hex().upper()
+    assert one(connection, "SELECT d FROM v") == chance.random()
+
+
+def test_a_reader_can_neither_write_nor_see_the_internal_tables(tmp_path: Path) -> None:
+    connection, _, _ = open_writer(tmp_path / "a.db")
+    connection.execute("CREATE TABLE t(a)")
+    reader = open_connection(tmp_path / "a.db", Role.READER)
+    for sql in ("INSERT INTO t VALUES (1)", "PRAGMA query_only = OFF", "ATTACH 'x' AS y"):
+        with pytest.raises(apsw.Error):
+            reader.execute(sql)
+
+
+def test_the_file_is_in_wal_mode_with_fixed_pages(tmp_path: Path) -> None:
+    connection, _, _ = open_writer(tmp_path / "a.db")
+    assert one(connection, "PRAGMA journal_mode") == "wal"
+    assert one(connection, "PRAGMA page_size") == 4096
+    assert one(connection, "PRAGMA synchronous") == 1
+    assert one(connection, "PRAGMA wal_autocheckpoint") == 0
+
+
+def test_the_fingerprint_names_the_version_of_sqlite() -> None:
+    assert apsw.sqlite_lib_version() in fingerprint()
+    assert fingerprint() == fingerprint()
