@@ -154,10 +154,14 @@ class TimeoutNow:
 
 @dataclass(frozen=True, slots=True)
 class ReadIndexRequest:
-    """A follower asks up to where it must have applied to serve reads; `round` names the asking."""
+    """A follower asks up to where it must have applied to serve reads; `round` names the asking.
+
+    With `lease` set the leader may answer from its lease, without asking a quorum.
+    """
 
     term: int
     round: int
+    lease: bool
 
 
 @dataclass(frozen=True, slots=True)
