@@ -1,37 +1,48 @@
-"""Chance that is the same on every node: a small generator of our own, seeded by the command.
+"""What a command's seed and clock are made into: chance and SQLite's notion of time.
 
-It is splitmix64 (Steele, Lea and Flood, 2014), written out here so that no version of Python or of
-SQLite can change what a seed stands for.
+The generator is splitmix64, small enough to be ours for ever: no release of Python or of a
+library can change what an old log replays to. `docs` and tests hold its published numbers.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+JULIAN_EPOCH_MS: Final = 210_866_760_000_000
+"""1970-01-01 00:00 UTC as SQLite counts: milliseconds since noon, 24 November 4714 BC."""
+
 _MASK: Final = (1 << 64) - 1
+_GAMMA: Final = 0x9E3779B97F4A7C15
 
 
 class Chance:
-    """Numbers and bytes that follow from the seed and how often it was asked."""
+    """A stream of numbers that depends on its seed alone (splitmix64)."""
 
     __slots__ = ("_state",)
 
     def __init__(self, seed: int) -> None:
         self._state = seed & _MASK
 
-    def _next(self) -> int:
-        self._state = (self._state + 0x9E3779B97F4A7C15) & _MASK
-        mixed = self._state
-        mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
-        mixed = ((mixed ^ (mixed >> 27)) * 0x94D049BB133111EB) & _MASK
-        return mixed ^ (mixed >> 31)
+    def word(self) -> int:
+        """The next 64 bits, as a number without sign."""
+        self._state = state = (self._state + _GAMMA) & _MASK
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+        return state ^ (state >> 31)
 
     def random(self) -> int:
-        """A signed integer of 64 bits."""
-        word = self._next()
-        return word - (1 << 64) if word >> 63 else word
+        """What SQL's random() gives: any 64-bit integer but the lowest, so that abs() works."""
+        drawn = self.word()
+        return drawn if drawn < 1 << 63 else -(drawn & ((1 << 63) - 1))
 
-    def blob(self, size: int) -> bytes:
-        """`size` bytes."""
-        words = (size + 7) // 8
-        return b"".join(self._next().to_bytes(8, "little") for _ in range(words))[:size]
+    def blob(self, size_bytes: int) -> bytes:
+        """What SQL's randomblob() gives: at least one byte, as SQLite does."""
+        size_bytes = max(1, size_bytes)
+        words = (size_bytes + 7) // 8
+        drawn = b"".join([self.word().to_bytes(8, "little") for _ in range(words)])
+        return drawn[:size_bytes]
+
+
+def julian_ms(unix_ms: int) -> int:
+    """A clock in milliseconds since 1970 as SQLite's VFS wants it (xCurrentTimeInt64)."""
+    return unix_ms + JULIAN_EPOCH_MS

@@ -1,0 +1,259 @@
+"""Judge whether a statement gives the same rows on every node, before it may enter the log.
+
+The judge reads tokens, so it has an answer without a schema. It takes the safe side: what may
+read the clock is pinned, which costs nothing, because apply pins the environment of every
+command anyway. What no environment can pin is refused, with the place, the reason and what to
+write instead. What a token can't show (a function hidden in a view or a trigger of a restored
+file) is seen by SQLite's own prepare: `confirm` takes its word.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from raftsql.sql.classify import Class, StatementKind, classify, refusal
+from raftsql.sql.functions import (
+    CLOCK_FUNCTIONS,
+    CLOCK_WORDS,
+    FORBIDDEN_FUNCTIONS,
+    FORBIDDEN_MODULES,
+    LOCAL_FUNCTIONS,
+    LOCAL_MODULES,
+    PINNED_FUNCTIONS,
+    PURE_FUNCTIONS,
+    PURE_MODULES,
+    Reason,
+)
+from raftsql.sql.keywords import KEYWORDS
+from raftsql.sql.names import Name, Role, closing, names
+from raftsql.sql.pragmas import (
+    GET_PRAGMAS,
+    LOCAL_PRAGMAS,
+    REFUSED_PRAGMAS,
+    SETTING_PRAGMAS,
+)
+from raftsql.sql.split import statements
+from raftsql.sql.strict import order_refusal
+from raftsql.sql.tokens import Token, TokenKind, ascii_capitals, tokenize
+from raftsql.sql.verdict import Call, Mode, Pinned, Pure, Refused, Verdict
+
+INTERNAL_PREFIX: Final = "SQLITE_RAFTSQL_"
+"""Tables of ours in the user's file; nobody else may name them."""
+
+_INTERNAL: Final = Reason("it is a table of raftsql's own", "use `raftsql status`")
+_DATE_LITERAL: Final = re.compile(r"[-+0-9.]")
+"""How a time that is not 'now' begins; 'now', 'subsec' and what SQLite may add begin otherwise."""
+_PURE: Final = Pure()
+_LOGGED: Final = (StatementKind.WRITE, StatementKind.DDL)
+
+
+def judge(text: str, mode: Mode) -> tuple[Class, Verdict]:
+    """Classify and judge one statement, from its text alone."""
+    tokens = tokenize(text)
+    broken = _unreadable(text, tokens)
+    groups = statements(tokens)
+    if broken is None and len(groups) > 1:
+        several = Reason("it holds more than one statement", "send them as a script")
+        broken = refusal(groups[1], 0, "a second statement", several)
+    if broken is not None:
+        return Class(StatementKind.REFUSED, refused=broken), broken
+    statement = groups[0] if groups else []
+    kind = classify(statement)
+    if kind.refused is not None:
+        return kind, kind.refused
+    verdict = _verdict(statement, kind.kind, mode)
+    if isinstance(verdict, Refused):
+        return Class(StatementKind.REFUSED, refused=verdict), verdict
+    return kind, verdict
+
+
+def _unreadable(text: str, tokens: list[Token]) -> Refused | None:
+    """What keeps SQLite from reading the text at all."""
+    cut = text.find("\0")
+    if cut >= 0:
+        why = "SQLite ends a statement at a NUL character and ignores the rest"
+        return Refused("a NUL character", cut, 1, why, "pass it inside a parameter")
+    surrogate = None if text.isascii() else re.search("[\ud800-\udfff]", text)
+    if surrogate is not None:
+        why = "half a surrogate pair is no character and has no UTF-8 form"
+        return Refused("a lone surrogate", surrogate.start(), 1, why, "write whole characters")
+    for token in tokens:
+        if token.kind is TokenKind.ILLEGAL:
+            return _illegal(token)
+    return None
+
+
+def _illegal(token: Token) -> Refused:
+    length = token.end - token.start
+    if token.key[0] in "'\"`[":
+        why = "the quote that begins here is never closed"
+        return Refused("an open quote", token.start, length, why, "close it")
+    why = "SQLite has no such token"
+    return Refused(f"{token.key[:20]!r}", token.start, length, why, "correct the spelling")
+
+
+def _verdict(tokens: list[Token], kind: StatementKind, mode: Mode) -> Verdict:
+    if kind is StatementKind.READ:
+        return _scan(tokens, is_logged=False)
+    if kind not in _LOGGED:
+        return _PURE
+    verdict = _module_refusal(tokens) or _scan(tokens, is_logged=True)
+    if mode is Mode.PINNED or isinstance(verdict, Refused):
+        return verdict
+    if isinstance(verdict, Pinned):
+        return _strict_refusal(verdict.calls[0])
+    return order_refusal(tokens) or verdict
+
+
+def _strict_refusal(call: Call) -> Refused:
+    return Refused(
+        f"{call.name.lower()}",
+        call.position,
+        len(call.name),
+        "it depends on clock or chance, and this cluster runs in strict mode",
+        "compute the value in the program and pass it as a parameter",
+    )
+
+
+def _scan(tokens: list[Token], *, is_logged: bool) -> Verdict:
+    """Judge each name of a statement; the first refusal ends it."""
+    calls = []
+    for name in names(tokens):
+        token = tokens[name.place]
+        refused = _refuse_name(tokens, name, is_logged)
+        if refused is not None:
+            return refused
+        if _is_pinned(tokens, name):
+            calls.append(Call(token.key, token.start))
+    if is_logged:
+        refused = _page_numbers(tokens)
+        if refused is not None:
+            return refused
+    return Pinned(tuple(calls)) if calls else _PURE
+
+
+def _refuse_name(tokens: list[Token], name: Name, is_logged: bool) -> Refused | None:
+    key = tokens[name.place].key
+    if ascii_capitals(key).startswith(INTERNAL_PREFIX):
+        return refusal(tokens, name.place, key.lower(), _INTERNAL)
+    if name.role is Role.TABLE:
+        reason = _table_reason(ascii_capitals(key), is_logged)
+    elif name.role is Role.CALL:
+        reason = _function_reason(tokens[name.place], name, is_logged)
+    else:
+        return None
+    what = f"{key.lower()}()" if name.role is Role.CALL else key.lower()
+    return None if reason is None else refusal(tokens, name.place, what, reason)
+
+
+def _function_reason(token: Token, name: Name, is_logged: bool) -> Reason | None:
+    key = token.key
+    if key in PURE_FUNCTIONS or key in PINNED_FUNCTIONS:
+        return None
+    if key in FORBIDDEN_FUNCTIONS:
+        return FORBIDDEN_FUNCTIONS[key]
+    if key in LOCAL_FUNCTIONS:
+        return LOCAL_FUNCTIONS[key] if is_logged else None
+    is_keyword = token.kind is TokenKind.WORD and key in KEYWORDS
+    if is_keyword or not name.is_certain:
+        return None
+    return Reason("SQLite has no such function", "use a built-in one, or compute it in the program")
+
+
+def _table_reason(key: str, is_logged: bool) -> Reason | None:
+    if key in FORBIDDEN_MODULES:
+        return FORBIDDEN_MODULES[key]
+    if key in LOCAL_MODULES:
+        return LOCAL_MODULES[key] if is_logged else None
+    pragma = key.removeprefix("PRAGMA_")
+    if pragma == key:
+        return None
+    if pragma in REFUSED_PRAGMAS:
+        return REFUSED_PRAGMAS[pragma]
+    if is_logged and (
+        pragma in LOCAL_PRAGMAS or pragma in GET_PRAGMAS or pragma in SETTING_PRAGMAS
+    ):
+        return Reason(
+            "it tells about the node that runs it, and nodes differ",
+            "ask for it with a SELECT of its own",
+        )
+    return None
+
+
+def _is_pinned(tokens: list[Token], name: Name) -> bool:
+    token = tokens[name.place]
+    if token.key in CLOCK_WORDS:
+        is_word = token.kind is TokenKind.WORD
+        return (is_word and name.role is not Role.TARGET) or name.role is Role.CALL
+    if name.role not in (Role.CALL, Role.TABLE, Role.DOUBT) or token.key not in PINNED_FUNCTIONS:
+        return False
+    if name.place + 1 >= len(tokens) or tokens[name.place + 1].key != "(":
+        return False
+    return token.key not in CLOCK_FUNCTIONS or _reads_clock(tokens, name.place)
+
+
+def _reads_clock(tokens: list[Token], place: int) -> bool:
+    """Whether a date function may be asked for the present time."""
+    found = _arguments(tokens, place + 1)
+    first = CLOCK_FUNCTIONS[tokens[place].key]
+    times = found if tokens[place].key == "TIMEDIFF" else found[first : first + 1]
+    return not times or not all(_is_date_literal(argument) for argument in times)
+
+
+def _arguments(tokens: list[Token], opening: int) -> list[list[Token]]:
+    inside = tokens[opening + 1 : closing(tokens, opening)]
+    found: list[list[Token]] = [[]] if inside else []
+    depth = 0
+    for token in inside:
+        if token.kind is TokenKind.OPERATOR:
+            depth += (token.key == "(") - (token.key == ")")
+            if token.key == "," and depth == 0:
+                found.append([])
+                continue
+        found[-1].append(token)
+    return found
+
+
+def _is_date_literal(argument: list[Token]) -> bool:
+    if len(argument) != 1:
+        return False
+    token = argument[0]
+    if token.kind is TokenKind.NUMBER:
+        return True
+    return token.kind is TokenKind.STRING and _DATE_LITERAL.match(token.key) is not None
+
+
+def _module_refusal(tokens: list[Token]) -> Refused | None:
+    """Judge the module of CREATE VIRTUAL TABLE and what its arguments name."""
+    if [token.key for token in tokens[:3]] != ["CREATE", "VIRTUAL", "TABLE"]:
+        return None
+    for place in range(3, len(tokens) - 1):
+        if tokens[place].key == "USING" and tokens[place].kind is TokenKind.WORD:
+            return _judge_module(tokens, place + 1)
+    return None
+
+
+def _judge_module(tokens: list[Token], place: int) -> Refused | None:
+    module = ascii_capitals(tokens[place].key)
+    if module not in PURE_MODULES:
+        reason = FORBIDDEN_MODULES.get(module) or LOCAL_MODULES.get(module)
+        unknown = Reason(
+            "it is not among the modules known to be the same on every node",
+            "use one of " + ", ".join(sorted(PURE_MODULES)).lower(),
+        )
+        return refusal(tokens, place, f"the module {module.lower()[:40]}", reason or unknown)
+    for argument in range(place + 1, len(tokens)):
+        if INTERNAL_PREFIX in ascii_capitals(tokens[argument].key):
+            return refusal(tokens, argument, "a table of raftsql", _INTERNAL)
+    return None
+
+
+def _page_numbers(tokens: list[Token]) -> Refused | None:
+    """Refuse to store page numbers: the same tables may lie on other pages of another node."""
+    keys = {token.key for token in tokens}
+    if "ROOTPAGE" not in keys or not keys & {"SQLITE_SCHEMA", "SQLITE_MASTER"}:
+        return None
+    place = next(n for n, token in enumerate(tokens) if token.key == "ROOTPAGE")
+    reason = Reason("page numbers differ from node to node", "leave the column out")
+    return refusal(tokens, place, "rootpage", reason)

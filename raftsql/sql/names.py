@@ -1,0 +1,179 @@
+"""Find what a statement names: the functions it calls and the tables it reads.
+
+A name before a parenthesis may be a function, a table with arguments, a table in a definition or
+a column's type. Tokens do not always tell; where they do not, the role says so and the judge
+takes the safe side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import Enum
+from typing import Final, NamedTuple
+
+from raftsql.sql.keywords import KEYWORDS, words
+from raftsql.sql.tokens import Token, TokenKind
+
+
+class Role(Enum):
+    """What a name is where it stands."""
+
+    CALL = "call"
+    """A function called in an expression."""
+    TABLE = "table"
+    """A table read, perhaps with arguments: FROM json_each(…)."""
+    TARGET = "target"
+    """A table written or defined."""
+    DOUBT = "doubt"
+    """Before a parenthesis, and likely a column's type; a function if SQLite thinks otherwise."""
+    COLUMN = "column"
+    """Any other name."""
+
+
+class Name(NamedTuple):
+    """A name and its place among the tokens."""
+
+    role: Role
+    place: int
+    is_certain: bool
+    """For a call: whether it can be nothing else, so that an unknown name is an error."""
+
+
+_TARGET_BEFORE: Final = words(
+    "INTO TABLE REFERENCES WITH RECURSIVE AS USING UPDATE VIEW INDEX EXISTS CONSTRAINT TO"
+)
+_EXPRESSION_BEFORE: Final = words(
+    """
+    SELECT DISTINCT ALL WHERE AND OR NOT ON HAVING BY LIMIT OFFSET WHEN THEN ELSE CASE IS LIKE GLOB
+    REGEXP MATCH BETWEEN ESCAPE RETURNING FROM
+    """
+)
+_CLAUSES: Final = words(
+    """
+    WHERE GROUP HAVING ORDER LIMIT WINDOW UNION INTERSECT EXCEPT SELECT SET RETURNING VALUES
+    """
+)
+_NAME_KINDS: Final = (TokenKind.WORD, TokenKind.QUOTED, TokenKind.STRING)
+_NOTHING: Final = Token(TokenKind.SEMICOLON, ";", 0, 0)
+
+# Where in a FROM clause a parenthesis level is.
+_OUTSIDE, _TABLES, _CONSTRAINT = range(3)
+
+
+def names(tokens: list[Token]) -> Iterator[Name]:
+    """Walk over a statement's names with their roles; arguments of a module are left out."""
+    defines_columns = _defines_columns(tokens)
+    levels = [_OUTSIDE]
+    before = _NOTHING
+    for place, token in enumerate(tokens):
+        kind = token.kind
+        if kind is TokenKind.WORD:
+            levels[-1] = _clause(token.key, before, levels[-1])
+        if kind in _NAME_KINDS:
+            role = _role(tokens, place, before, levels[-1])
+            if role is not None:
+                certain = _is_certain(before) and not (defines_columns and len(levels) < 3)
+                yield Name(role, place, certain)
+            if before.key == "USING" and _creates_virtual_table(tokens):
+                return
+        elif kind is TokenKind.OPERATOR:
+            _enter_or_leave(token.key, before, levels)
+        elif kind is TokenKind.SEMICOLON:
+            levels = [_OUTSIDE]
+        before = token
+
+
+def _clause(word: str, before: Token, level: int) -> int:
+    if word == "JOIN" or (word == "FROM" and before.key != "DISTINCT"):
+        return _TABLES
+    if word in ("ON", "USING") and level == _TABLES:
+        return _CONSTRAINT
+    return _OUTSIDE if word in _CLAUSES else level
+
+
+def _enter_or_leave(operator: str, before: Token, levels: list[int]) -> None:
+    if operator == "(":
+        inside = levels[-1] == _TABLES and _opens_table(before)
+        levels.append(_TABLES if inside else _OUTSIDE)
+    elif operator == ")" and len(levels) > 1:
+        levels.pop()
+    elif operator == "," and levels[-1] == _CONSTRAINT:
+        levels[-1] = _TABLES
+
+
+def _opens_table(before: Token) -> bool:
+    if before.kind is TokenKind.WORD:
+        return before.key in ("FROM", "JOIN")
+    return before.kind is TokenKind.OPERATOR and before.key in ("(", ",")
+
+
+def _role(tokens: list[Token], place: int, before: Token, level: int) -> Role | None:
+    """The role of the name at a place; None for keywords and strings that name nothing."""
+    token = tokens[place]
+    called = place + 1 < len(tokens) and tokens[place + 1].key == "("
+    called = called and tokens[place + 1].kind is TokenKind.OPERATOR
+    is_word = before.kind is TokenKind.WORD
+    qualified = before.kind is TokenKind.OPERATOR and before.key == "."
+    if level == _TABLES and (qualified or _opens_table(before)):
+        return Role.TABLE
+    if is_word and before.key == "IN":
+        return Role.TABLE
+    if is_word and before.key in _TARGET_BEFORE:
+        return Role.TARGET
+    if token.kind is TokenKind.STRING:
+        return None
+    if not called:
+        return Role.COLUMN
+    if _names_index_table(tokens, before) or _names_list(tokens, place, before):
+        return Role.TARGET
+    if qualified or before.kind is TokenKind.QUOTED or (is_word and before.key not in KEYWORDS):
+        return Role.DOUBT
+    return Role.CALL
+
+
+def _names_index_table(tokens: list[Token], before: Token) -> bool:
+    if before.key != "ON" or before.kind is not TokenKind.WORD:
+        return False
+    return tokens[0].key == "CREATE" and tokens[1].key in ("INDEX", "UNIQUE")
+
+
+def _names_list(tokens: list[Token], place: int, before: Token) -> bool:
+    """Whether this is the second or a later table of a WITH list: `, name(columns) AS (`."""
+    if before.key != "," or before.kind is not TokenKind.OPERATOR:
+        return False
+    end = closing(tokens, place + 1) + 1
+    if end + 1 >= len(tokens) or tokens[end].key != "AS":
+        return False
+    following = tokens[end + 1]
+    return following.key in ("(", "NOT", "MATERIALIZED") and following.kind in (
+        TokenKind.OPERATOR,
+        TokenKind.WORD,
+    )
+
+
+def closing(tokens: list[Token], opening: int) -> int:
+    """The place of the parenthesis that closes the one at a place, or of the last token."""
+    depth = 0
+    for place in range(opening, len(tokens)):
+        token = tokens[place]
+        if token.kind is TokenKind.OPERATOR:
+            depth += (token.key == "(") - (token.key == ")")
+            if depth == 0:
+                return place
+    return len(tokens) - 1
+
+
+def _is_certain(before: Token) -> bool:
+    if before.kind is TokenKind.WORD:
+        return before.key in _EXPRESSION_BEFORE
+    return before.kind is TokenKind.OPERATOR and before.key not in (".", ")")
+
+
+def _defines_columns(tokens: list[Token]) -> bool:
+    """Whether names before parentheses outside of deeper ones are types of columns."""
+    head = [token.key for token in tokens[:2]]
+    return head in (["CREATE", "TABLE"], ["ALTER", "TABLE"])
+
+
+def _creates_virtual_table(tokens: list[Token]) -> bool:
+    return [token.key for token in tokens[:3]] == ["CREATE", "VIRTUAL", "TABLE"]

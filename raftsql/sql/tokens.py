@@ -1,0 +1,142 @@
+r"""Cut a text into SQLite's tokens, exactly as SQLite's own tokenizer does.
+
+A hidden function call is a diverged replica, so this has to agree with SQLite to the character:
+what is a comment (an unterminated one runs to the end of the text), what is a name (every
+character above U+007F is a letter, also a no-break space), what is a space (the byte order mark
+is one), what `$a(b)` is (one variable). Positions are offsets in characters.
+
+sqlglot's tokenizer is not used for this: it takes the rest of a statement after some words
+(EXPLAIN, CALL, SHOW) for one string, U+FEFF for a letter and refuses an open comment; see
+docs/decisions/0020-own-tokenizer.md.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from typing import Final, NamedTuple
+
+
+class TokenKind(IntEnum):
+    """What a token is to SQLite's grammar."""
+
+    WORD = 1
+    """A bare name or a keyword."""
+    QUOTED = 2
+    """A name in "double quotes", `backticks` or [brackets]. It is never a keyword."""
+    STRING = 3
+    BLOB = 4
+    NUMBER = 5
+    VARIABLE = 6
+    OPERATOR = 7
+    """An operator, a comma, a dot or a parenthesis."""
+    SEMICOLON = 8
+    ILLEGAL = 9
+    """No token of SQLite's: an open quote, a stray character."""
+
+
+class Token(NamedTuple):
+    """One token of a text, and where it stands."""
+
+    kind: TokenKind
+    key: str
+    """What to compare: names in ASCII capitals without their quotes, a string's content as it is,
+    else the token's own text."""
+    start: int
+    end: int
+
+
+# The order of the alternatives is SQLite's: a word may begin with x, but x'00' is a blob.
+_PATTERN: Final = re.compile(
+    r"""
+      (?P<space> [ \t\n\f\r][ \t\n\v\f\r]* | \ufeff | --[^\n]* | /\*(?=.)(?:.*?\*/|.*\Z) )
+    | (?P<blob> [xX]'[^']*'? )
+    | (?P<word> [A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]* )
+    | (?P<string> '[^']*+(?:''[^']*+)*+' )
+    | (?P<quoted> "[^"]*+(?:""[^"]*+)*+" | `[^`]*+(?:``[^`]*+)*+` | \[[^\]]*+\] )
+    | (?P<number> (?: 0[xX][0-9a-fA-F][0-9a-fA-F_]*
+                    | (?: [0-9][0-9_]*(?:\.[0-9_]*)? | \.[0-9][0-9_]* )
+                      (?: [eE][+-]?[0-9][0-9_]* )?
+                  )
+                  [A-Za-z0-9_$\x80-\U0010ffff]* )
+    | (?P<variable> \?[0-9]*
+                  | [$@:\#](?:::)*[A-Za-z0-9_$\x80-\U0010ffff]
+                    (?: [A-Za-z0-9_$\x80-\U0010ffff] | :: )*+ (?: \([^)\t-\r\ ]*\)? )?
+                  | [$@:\#](?:::)* )
+    | (?P<semicolon> ; )
+    | (?P<operator> ->>? | \|\| | << | >> | <> | <= | >= | == | != | [-+*/%&|~<>=,().] )
+    | (?P<illegal> ['"`\[].*\Z | . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_KINDS: Final = {
+    "word": TokenKind.WORD,
+    "quoted": TokenKind.QUOTED,
+    "string": TokenKind.STRING,
+    "blob": TokenKind.BLOB,
+    "number": TokenKind.NUMBER,
+    "variable": TokenKind.VARIABLE,
+    "operator": TokenKind.OPERATOR,
+    "semicolon": TokenKind.SEMICOLON,
+    "illegal": TokenKind.ILLEGAL,
+}
+_NUMBER: Final = re.compile(
+    r"0[xX][0-9a-fA-F][0-9a-fA-F_]*|(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9][0-9_]*)?"
+)
+_BLOB: Final = re.compile(r"[xX]'(?:[0-9a-fA-F]{2})*'")
+
+
+def tokenize(text: str) -> list[Token]:
+    """Cut a text into its tokens, without spaces and comments. It never raises."""
+    found = []
+    word = TokenKind.WORD
+    operator = TokenKind.OPERATOR
+    for match in _PATTERN.finditer(text):
+        group = match.lastgroup
+        if group == "space":
+            continue
+        start, end = match.span()
+        key = match.group()
+        if group == "word":
+            found.append(Token(word, ascii_capitals(key), start, end))
+        elif group == "operator":
+            found.append(Token(operator, key, start, end))
+        else:
+            assert group is not None, "every alternative of the pattern is named"
+            found.append(_token(_KINDS[group], key, start, end))
+    return found
+
+
+def ascii_capitals(name: str) -> str:
+    """The form in which SQLite compares names: only A to Z have two cases."""
+    return name.upper() if name.isascii() else name.translate(_CAPITALS)
+
+
+_CAPITALS: Final = {letter: letter - 32 for letter in range(ord("a"), ord("z") + 1)}
+
+
+def _token(kind: TokenKind, text: str, start: int, end: int) -> Token:
+    if kind is TokenKind.STRING:
+        return Token(kind, text[1:-1].replace("''", "'"), start, end)
+    if kind is TokenKind.QUOTED:
+        return Token(kind, ascii_capitals(_unquoted(text)), start, end)
+    if not _is_legal(kind, text):
+        return Token(TokenKind.ILLEGAL, text, start, end)
+    return Token(kind, text, start, end)
+
+
+def _unquoted(text: str) -> str:
+    quote = text[0]
+    return text[1:-1] if quote == "[" else text[1:-1].replace(quote * 2, quote)
+
+
+def _is_legal(kind: TokenKind, text: str) -> bool:
+    if kind is TokenKind.NUMBER:
+        return _NUMBER.fullmatch(text) is not None
+    if kind is TokenKind.BLOB:
+        return _BLOB.fullmatch(text) is not None
+    if kind is TokenKind.VARIABLE:
+        if text[0] == "?":
+            return True
+        return text.strip("$@:#") != "" and ("(" not in text or text.endswith(")"))
+    return True
