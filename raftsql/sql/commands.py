@@ -6,17 +6,32 @@ holds all that the leader decided for the command, so that every node decides al
 the seed of its pinned environment, the session and sequence that make it happen once, the
 settings of the connection that sent it, and the fuel it may burn.
 
-Answers are msgpack too, packed once in apply and handed on unchanged to the session table and to
-the client.
+What the client packs and what it gets back is defined with the client's stream, in
+`raftsql_proto.frames`, and only named again here. Answers are msgpack too, packed once in apply
+and handed on unchanged to the session table and to the client.
 """
 
 from __future__ import annotations
 
 import struct
-from enum import IntEnum, IntFlag
-from typing import Any, Final
+from enum import IntEnum
+from typing import Final
 
 import msgspec
+
+from raftsql_proto.frames import (
+    Answer,
+    Column,
+    Done,
+    Failed,
+    Many,
+    Opened,
+    Parameters,
+    Refusal,
+    Settings,
+    Statement,
+    Value,
+)
 
 VERSION: Final = 1
 """The first byte of every command. A node that reads another one stops: it can't guess."""
@@ -47,14 +62,6 @@ class CommandKind(IntEnum):
     """Notes that sessions are alive: body is a list of session numbers."""
 
 
-class Settings(IntFlag):
-    """The session PRAGMAs that change what a write means, and travel with it."""
-
-    FOREIGN_KEYS = 1
-    DEFER_FOREIGN_KEYS = 2
-    RECURSIVE_TRIGGERS = 4
-
-
 HEADER: Final = struct.Struct("<BBBxIqQQQQ")
 """version, kind, settings, fuel in thousands of steps, clock in ms, seed, session, sequence, floor.
 
@@ -64,25 +71,6 @@ Session 0 stands for "no session": applied as often as it is proposed.
 
 FUEL_UNIT: Final = 1_000
 """Steps of SQLite's virtual machine in one unit of fuel; what its progress handler counts in."""
-
-Value = Any
-"""An int of 64 bits, a float, a str, bytes or None. msgspec can't check a union of str and bytes,
-so `sql.values` does, at the door, before a body may enter the log."""
-Parameters = list[Value] | dict[str, Value] | None
-
-
-class Statement(msgspec.Struct, array_like=True, frozen=True):
-    """One statement and its parameters: a list for `?`, a mapping for `:name`."""
-
-    sql: str
-    parameters: Parameters = None
-
-
-class Many(msgspec.Struct, array_like=True, frozen=True):
-    """One statement and a row of parameters for each time it runs."""
-
-    sql: str
-    rows: list[list[Value] | dict[str, Value]]
 
 
 class Step(msgspec.Struct, array_like=True, frozen=True):
@@ -122,63 +110,6 @@ class Restore(msgspec.Struct, array_like=True, frozen=True):
     size_bytes: int
 
 
-class Refusal(IntEnum):
-    """Why a command has no result. Each is the same on every node."""
-
-    SQL = 1
-    """SQLite said so: constraint, syntax, type, too big; `code` is its extended code."""
-    DETERMINISM = 2
-    """The statement could give different rows on different nodes."""
-    FUEL = 3
-    """It burnt all the steps it was given, and was undone."""
-    SESSION_UNKNOWN = 4
-    """The session was never opened, was closed, or has expired. It was not applied."""
-    SEQUENCE_FORGOTTEN = 5
-    """At or below the floor: it was answered, and the client said it had seen the answer."""
-    ANSWER_DROPPED = 6
-    """Applied before; its answer was too large to keep."""
-    ACCESS = 7
-    """The user may not."""
-    SESSIONS_FULL = 8
-    """No room for another session; none is old enough to be forgotten."""
-
-
-class Column(msgspec.Struct, array_like=True, frozen=True):
-    """A result column and the type it was declared with, if it is a table's column."""
-
-    name: str
-    declared: str | None
-
-
-class Done(msgspec.Struct, array_like=True, frozen=True, tag=0):
-    """The command happened. `rows` is what RETURNING gave (each a list of values)."""
-
-    changes: int
-    """What `rowcount` shows: rows inserted, updated or deleted by the statement itself."""
-    last_insert_rowid: int
-    columns: list[Column] | None = None
-    rows: list[list[Value]] | None = None
-
-
-class Failed(msgspec.Struct, array_like=True, frozen=True, tag=1):
-    """The command did not happen, on any node."""
-
-    refusal: Refusal
-    code: int
-    """SQLite's extended result code; 0 where SQLite was not the one to refuse."""
-    message: str
-    position: int = -1
-    """Where in the statement's text, in characters; -1 when not known."""
-
-
-class Opened(msgspec.Struct, array_like=True, frozen=True, tag=2):
-    """The session's number."""
-
-    session: int
-
-
-Answer = Done | Failed | Opened
-
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
 decode_statement = msgspec.msgpack.Decoder(Statement).decode
@@ -206,3 +137,24 @@ def seal(
     """Put the leader's decisions in front of a body: the payload of a log entry."""
     header = HEADER.pack(VERSION, kind, settings, fuel, clock_ms, seed, session, sequence, floor)
     return header + body
+
+
+__all__ = [
+    "Answer",
+    "Column",
+    "CommandKind",
+    "Done",
+    "Failed",
+    "Many",
+    "OpenSession",
+    "Opened",
+    "Parameters",
+    "Refusal",
+    "Restore",
+    "Settings",
+    "Statement",
+    "Step",
+    "Transaction",
+    "Value",
+    "seal",
+]
