@@ -272,10 +272,13 @@ class Journal:
         stale = index_path(segment.path)
         if self._files.exists(stale):
             self._files.unlink(stale)
-        tail = active.data[active.last_batch_offset : segment.end]
+        start = active.last_batch_offset
+        if start == PREAMBLE_BYTES:
+            start = 0  # The preamble came with the first batch, and is as doubtful.
+        tail = active.data[start : segment.end]
         self._room = len(active.data)
         self._file = self._files.open(segment.path)
-        self._file.write(active.last_batch_offset, tail + bytes(max(0, self._room - segment.end)))
+        self._file.write(start, tail + bytes(max(0, self._room - segment.end)))
         self._file.sync()
         self._segments = segments
         self.state, self.base, self.last = segment.state, segment.base, segment.last
