@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
+from crc32c import crc32c
+
 from raftsql.raft.messages import Entry
 from raftsql.storage.batch import (
     END,
+    END_MARK,
     HEADER,
+    KINDS,
     PAYLOAD_BYTES_MAX,
     RECORD,
+    UNCHECKED_BYTES,
     aligned,
     decode_header,
-    decode_record,
 )
 from raftsql.storage.errors import CorruptJournal
 from raftsql.storage.files import File
@@ -20,6 +24,9 @@ from raftsql.storage.segment import Segment
 
 WINDOW_BYTES = 1 << 16
 """How much is read from the disk at once, unless a record is longer."""
+
+WINDOW_BYTES_MIN = 4096
+"""How much at least: a few records up to the wanted one are passed on the way."""
 
 
 class Window:
@@ -34,9 +41,9 @@ class Window:
         self.data = b""
 
     def at(self, offset: int, size: int) -> int:
-        """Where in `data` the `size` bytes at `offset` are; they are fewer at the file's end."""
+        """Where in `data` the `size` bytes at `offset` are; after the file's end they are zeros."""
         if offset < self.start or offset + size > self.start + len(self.data):
-            self.data = self._file.read(offset, max(size, self._bytes))
+            self.data = self._file.read(offset, max(size, self._bytes)).ljust(size, b"\0")
             self.start = offset
         return offset - self.start
 
@@ -49,7 +56,7 @@ def read_records(
     sample = bisect_right(indexes, first) - 1
     assert sample >= 0, f"entry {first} is not in {segment.path}"
     index, offset = indexes[sample], 0
-    window = Window(file, max(4096, min(WINDOW_BYTES, 2 * bytes_max)))
+    window = Window(file, max(WINDOW_BYTES_MIN, min(WINDOW_BYTES, 2 * bytes_max)))
     entries: list[Entry] = []
     size = 0
     while index <= last:
@@ -57,41 +64,32 @@ def read_records(
             offset = offsets[sample]
             sample += 1
         at = window.at(offset, RECORD.size)
-        length, found = _peek(window.data, at)
+        length, crc, term, found, kind = RECORD.unpack_from(window.data, at)
         if length == END:
             offset = _next_body(window, segment, offset)
             continue
         if found != index or length > PAYLOAD_BYTES_MAX:
             raise CorruptJournal(segment.path, offset, f"no record of entry {index} here")
         if index >= first:
-            at = window.at(offset, RECORD.size + length)
-            entry = decode_record(window.data, at)
-            if entry is None or entry.index != index:
-                raise CorruptJournal(
-                    segment.path, offset, f"the record of entry {index} is damaged"
-                )
             size += length
             if entries and size > bytes_max:
                 break
-            entries.append(entry)
+            at = window.at(offset, RECORD.size + length)
+            end = at + RECORD.size + length
+            data = window.data
+            if crc32c(data[at + UNCHECKED_BYTES : end]) != crc:
+                raise CorruptJournal(
+                    segment.path, offset, f"the record of entry {index} is damaged"
+                )
+            entries.append(Entry(term, index, KINDS[kind], data[at + RECORD.size : end]))
         offset += RECORD.size + length
         index += 1
     return entries
 
 
-def _peek(data: bytes, at: int) -> tuple[int, int]:
-    """A record's length and index, unchecked; END where the batch ends."""
-    if int.from_bytes(data[at : at + 4], "little") == END:
-        return END, 0
-    if len(data) < at + RECORD.size:
-        return 0, 0
-    length, _, _, index, _ = RECORD.unpack_from(data, at)
-    return length, index
-
-
 def _next_body(window: Window, segment: Segment, offset: int) -> int:
     """Where the records of the batch that follows the end mark at `offset` start."""
-    header = aligned(offset + 4)
+    header = aligned(offset + len(END_MARK))
     at = window.at(header, HEADER.size)
     batch = decode_header(window.data, at, segment.number, header)
     if batch is None:
