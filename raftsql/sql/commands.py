@@ -24,6 +24,7 @@ from raftsql_proto.frames import (
     Column,
     Done,
     Failed,
+    Level,
     Many,
     Opened,
     Parameters,
@@ -31,6 +32,7 @@ from raftsql_proto.frames import (
     Settings,
     Statement,
     Value,
+    Why,
 )
 
 VERSION: Final = 1
@@ -145,6 +147,7 @@ __all__ = [
     "CommandKind",
     "Done",
     "Failed",
+    "Level",
     "Many",
     "OpenSession",
     "Opened",
@@ -156,5 +159,6 @@ __all__ = [
     "Step",
     "Transaction",
     "Value",
+    "Why",
     "seal",
 ]

@@ -6,11 +6,18 @@ library can change what an old log replays to. `docs` and tests hold its publish
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Final
 
 JULIAN_EPOCH_MS: Final = 210_866_760_000_000
 """1970-01-01 00:00 UTC as SQLite counts: milliseconds since noon, 24 November 4714 BC."""
 
+WORDS_BYTES_MAX: Final = 1_024
+"""Up to here randomblob() is made of words; a key or an identifier is far below."""
+
+_INTEGER_MAX: Final = (1 << 63) - 1
+_INTEGER_PREFIX: Final = re.compile(r"[ \t\n\v\f\r]*[-+]?[0-9]+")
 _MASK: Final = (1 << 64) - 1
 _GAMMA: Final = 0x9E3779B97F4A7C15
 
@@ -36,11 +43,30 @@ class Chance:
         return drawn if drawn < 1 << 63 else -(drawn & ((1 << 63) - 1))
 
     def blob(self, size_bytes: int) -> bytes:
-        """What SQL's randomblob() gives: at least one byte, as SQLite does."""
+        """What SQL's randomblob() gives: at least one byte. The caller bounds the size above.
+
+        A long one is SHAKE-128 of two words drawn here, because a loop in Python would hold up
+        every node for seconds.
+        """
         size_bytes = max(1, size_bytes)
-        words = (size_bytes + 7) // 8
-        drawn = b"".join([self.word().to_bytes(8, "little") for _ in range(words)])
-        return drawn[:size_bytes]
+        if size_bytes > WORDS_BYTES_MAX:
+            return hashlib.shake_128(self._words(2)).digest(size_bytes)
+        return self._words((size_bytes + 7) // 8)[:size_bytes]
+
+    def _words(self, count: int) -> bytes:
+        return b"".join([self.word().to_bytes(8, "little") for _ in range(count)])
+
+
+def blob_size(argument: object) -> int:
+    """How many bytes SQLite takes randomblob's argument for, whatever its type (as an integer)."""
+    if isinstance(argument, int):
+        return argument
+    if isinstance(argument, float):
+        return _INTEGER_MAX if argument >= _INTEGER_MAX else int(max(argument, -_INTEGER_MAX))
+    if isinstance(argument, bytes):
+        argument = argument.decode("utf-8", "replace")
+    found = _INTEGER_PREFIX.match(argument) if isinstance(argument, str) else None
+    return max(-_INTEGER_MAX, min(int(found[0]), _INTEGER_MAX)) if found else 0
 
 
 def julian_ms(unix_ms: int) -> int:
