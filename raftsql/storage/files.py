@@ -78,7 +78,7 @@ class Files(Protocol):
         """Make the names in a folder durable."""
 
     def lock(self, path: Path) -> Lock | None:
-        """Lock a file against other processes, creating it; None when another one holds it."""
+        """Lock a file against other processes and write this one's id into it; None if taken."""
 
 
 class RealFile:
@@ -183,4 +183,7 @@ class RealFiles:
         except BlockingIOError:
             file.close()
             return None
+        # For the one who is refused; the lock itself is the kernel's and ends with this process.
+        file.truncate(0)
+        file.write(0, f"{os.getpid()}\n".encode())
         return RealLock(file)
