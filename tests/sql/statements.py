@@ -1,3 +1,4 @@
+# ruff: noqa: E501, RUF001
 """Statements with the kind and the verdict that we expect, for every test that needs many.
 
 `SCHEMA` is what the real SQLite of the differential test runs them against.
