@@ -21,7 +21,7 @@ from pathlib import Path
 
 from crc32c import crc32c
 
-from raftsql.raft.messages import ORIGIN, Entry, HardState, Position
+from raftsql.raft.messages import NOBODY, ORIGIN, Entry, HardState, Position
 from raftsql.storage.batch import (
     PAYLOAD_BYTES_MAX,
     Batch,
@@ -30,7 +30,7 @@ from raftsql.storage.batch import (
     encode_header,
 )
 from raftsql.storage.errors import CorruptJournal, EntriesCompacted, JournalPoisoned
-from raftsql.storage.files import File, Files
+from raftsql.storage.files import Files
 from raftsql.storage.reader import read_records
 from raftsql.storage.recovery import Scan, recover, scan
 from raftsql.storage.segment import (
@@ -56,10 +56,9 @@ class Journal:
         self._files = files
         self._segment_bytes = segment_bytes
         self._segments: list[Segment] = []
-        self._file: File | None = None
-        self._room = 0
+        self._room = 0  # How many bytes the last segment may have.
         self._failure: BaseException | None = None
-        self.state = HardState(0, 0)
+        self.state = HardState(0, NOBODY)
         # base.index <= last.index; entries base.index + 1 to last.index can be read.
         self.base = ORIGIN
         self.last = ORIGIN
@@ -86,7 +85,7 @@ class Journal:
         The first entry follows the last one, or replaces it and all after its own index.
         """
         state = state or self.state
-        assert state.term >= self.state.term, "a term never goes back"
+        self._check_state(state)
         if not entries:
             if state != self.state:
                 self._append(prev=self.last, base=self.base, state=state, entries=())
@@ -95,6 +94,7 @@ class Journal:
         assert self.base.index <= before <= self.last.index, (
             f"entry {before + 1} does not follow {self.base.index}..{self.last.index}"
         )
+        assert entries[-1].term <= state.term, "a term is durable no later than its entries"
         prev = Position(before, self.term(before))
         self._append(prev=prev, base=self.base, state=state, entries=entries)
 
@@ -110,7 +110,9 @@ class Journal:
     def reset(self, base: Position, state: HardState | None = None) -> None:
         """Begin again after `base`, with no entries: a snapshot stands for all before."""
         assert base.index >= self.base.index, "a base never goes back"
-        self._append(prev=base, base=base, state=state or self.state, entries=())
+        state = state or self.state
+        self._check_state(state)
+        self._append(prev=base, base=base, state=state, entries=())
         self._remove_forgotten()
 
     def read(self, first: int, last: int, bytes_max: int) -> list[Entry]:
@@ -120,19 +122,16 @@ class Journal:
             raise EntriesCompacted(f"entry {first} is gone, the log starts after {self.base.index}")
         assert first <= last <= self.last.index, f"{first}..{last} is not in the log"
         entries: list[Entry] = []
-        live = [segment for segment in self._segments if segment.first is not None]
-        while live and (live[0].first or 0) <= last:
-            segment = live.pop(0)
-            bound = min(last, (live[0].first or 0) - 1) if live else last
-            if bound < first:
+        for segment, start, end in self._extents():
+            if end < first or start > last:
                 continue
-            taken = self._read_segment(segment, first, bound, bytes_max)
-            if entries and len(taken) and len(taken[0].payload) > bytes_max:
+            taken = self._read_segment(segment, first, min(end, last), bytes_max)
+            if entries and len(taken[0].payload) > bytes_max:
                 break
             entries += taken
             bytes_max -= sum([len(entry.payload) for entry in taken])
             first += len(taken)
-            if first <= bound or bytes_max <= 0:
+            if first <= min(end, last) or bytes_max <= 0:
                 break
         return entries
 
@@ -169,15 +168,20 @@ class Journal:
 
     def close(self) -> None:
         """End with a mark, so that damage to the last batch can't pass for a torn write."""
-        if self._file is None:
-            return
         try:
             if self._failure is None:
                 self._append(prev=self.last, base=self.base, state=self.state, entries=())
         finally:
             self._failure = self._failure or ValueError("it was closed")
-            self._file.close()
-            self._file = None
+            for segment in self._segments:
+                segment.file = None
+
+    def _check_state(self, state: HardState) -> None:
+        old = self.state
+        assert state.term >= old.term, "a term never goes back"
+        assert state.term > old.term or old.vote in (NOBODY, state.vote), (
+            f"the vote for {old.vote} in term {old.term} can't be changed"
+        )
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -215,12 +219,12 @@ class Journal:
         )
         runs = runs_of(entries)
         with self._poisoning():
-            if self._file is None or batch.end > self._room:
+            file = self._segments[-1].file if self._segments else None
+            if file is None or batch.end > self._room:
                 self._begin_segment(batch, body)
             else:
-                header = encode_header(batch, self._segments[-1].number)
-                self._file.write(batch.offset, header + body)
-                self._file.sync()
+                file.write(batch.offset, encode_header(batch, self._segments[-1].number) + body)
+                file.sync()
         self._admit(batch, entries, runs)
 
     def _begin_segment(self, batch: Batch, body: bytes) -> None:
@@ -234,11 +238,11 @@ class Journal:
         file.write(0, encode_preamble(number) + encode_header(batch, number) + body)
         file.sync()
         self._files.sync_folder(self._folder)
-        # The old file is not closed here: a reader may be using it, and closes it by letting go.
-        self._file = file
         if self._segments:
+            # The old file is not closed: a reader that has it still closes it by letting go.
+            self._segments[-1].file = None
             self._write_index(self._segments[-1])
-        self._segments = [*self._segments, Segment(path, number)]
+        self._segments = [*self._segments, Segment(path, number, file)]
 
     def _admit(self, batch: Batch, entries: Sequence[Entry], runs: list[Position]) -> None:
         active = self._segments[-1]
@@ -248,10 +252,16 @@ class Journal:
         active.admit(batch, sampled(active, batch, entries), runs)
         self.state, self.base, self.last = batch.state, batch.base, batch.last
 
+    def _extents(self) -> list[tuple[Segment, int, int]]:
+        """Each segment that holds entries of the log, with its first and its last index."""
+        starts = [(segment, segment.first) for segment in self._segments]
+        held = [(segment, first) for segment, first in starts if first is not None]
+        ends = [first - 1 for _, first in held[1:]] + [self.last.index]
+        return [(segment, first, end) for (segment, first), end in zip(held, ends, strict=False)]
+
     def _read_segment(self, segment: Segment, first: int, last: int, bytes_max: int) -> list[Entry]:
-        active = self._file if segment is self._segments[-1] else None
         try:
-            file = active or self._files.open(segment.path)
+            file = segment.file or self._files.open(segment.path)
             return read_records(file, segment, first=first, last=last, bytes_max=bytes_max)
         except FileNotFoundError as error:
             if first <= self.base.index:
@@ -269,17 +279,14 @@ class Journal:
         both are written once more, the rest of the file as zeros.
         """
         segment = active.segment
-        stale = index_path(segment.path)
-        if self._files.exists(stale):
-            self._files.unlink(stale)
         start = active.last_batch_offset
         if start == PREAMBLE_BYTES:
             start = 0  # The preamble came with the first batch, and is as doubtful.
         tail = active.data[start : segment.end]
         self._room = len(active.data)
-        self._file = self._files.open(segment.path)
-        self._file.write(start, tail + bytes(max(0, self._room - segment.end)))
-        self._file.sync()
+        segment.file = self._files.open(segment.path)
+        segment.file.write(start, tail + bytes(max(0, self._room - segment.end)))
+        segment.file.sync()
         self._segments = segments
         self.state, self.base, self.last = segment.state, segment.base, segment.last
 

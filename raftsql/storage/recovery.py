@@ -85,6 +85,9 @@ def recover(files: Files, folder: Path) -> Recovered:
             return Recovered([], None, leftovers)
         last = before.pop()
         active = scan(files, last.path, last.number)
+    if files.exists(index_path(active.segment.path)):
+        # The index was written when the next segment held a durable batch.
+        raise CorruptJournal(active.segment.path, 0, "the segment that followed it is lost")
     _judge_tail(active, active.segment.last_batch + 1)
     segments = [*before, active.segment]
     _check_chain(segments)

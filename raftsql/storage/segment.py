@@ -17,6 +17,7 @@ from crc32c import crc32c
 
 from raftsql.raft.messages import Entry, HardState, Position
 from raftsql.storage.batch import ALIGNMENT, RECORD, Batch
+from raftsql.storage.files import File
 
 VERSION = 1
 SAMPLE_EVERY = 32
@@ -59,6 +60,7 @@ class Segment:
         "base",
         "cut",
         "end",
+        "file",
         "first_batch",
         "last",
         "last_batch",
@@ -70,8 +72,10 @@ class Segment:
         "written",
     )
 
-    def __init__(self, path: Path, number: int) -> None:
+    def __init__(self, path: Path, number: int, file: File | None = None) -> None:
         self.path = path
+        # Open while this is the last segment; full ones are opened when they are read.
+        self.file = file
         self.number = number
         self.first_batch = 0
         self.last_batch = 0

@@ -149,14 +149,18 @@ def test_a_lost_sector_before_the_last_batch_is_damage() -> None:
         opened(files)
 
 
-def test_a_segment_that_is_missing_is_noticed() -> None:
-    for gone in ("0000000000000001", "0000000000000002"):
-        files = MemoryFiles()
-        written(files, close=True)
-        assert FOLDER / f"{gone}.segment" != max(FOLDER / name for name in files.names(FOLDER))
-        files.unlink(FOLDER / f"{gone}.segment")
-        with pytest.raises(CorruptJournal):
-            opened(files)
+def test_a_segment_that_is_missing_or_wiped_is_noticed() -> None:
+    names = ["0000000000000001.segment", "0000000000000002.segment", "0000000000000003.segment"]
+    for gone in names:
+        for wiped in (True, False):
+            files = MemoryFiles()
+            written(files, close=True)
+            assert [name for name in files.names(FOLDER) if name.endswith("t")] == names
+            files.unlink(FOLDER / gone)
+            if wiped:
+                files.create(FOLDER / gone).preallocate(4096)
+            with pytest.raises(CorruptJournal):
+                opened(files)
 
 
 def test_a_segment_under_another_name_is_not_taken_for_it() -> None:

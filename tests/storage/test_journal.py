@@ -14,6 +14,7 @@ from tests.simulator.faulty_files import Fault, MemoryFiles
 
 FOLDER = Path("/node/journal")
 SMALL = 8192
+TERM = HardState(1, 0)
 
 
 def entry(index: int, term: int = 1, payload: bytes | None = None) -> Entry:
@@ -84,14 +85,14 @@ def test_a_batch_larger_than_a_segment_is_kept_whole() -> None:
     files = MemoryFiles()
     journal = opened(files)
     large = [entry(1), entry(2, payload=b"x" * 5 * SMALL), entry(3)]
-    journal.save(None, large)
-    journal.save(None, [entry(4)])
+    journal.save(TERM, large)
+    journal.save(TERM, [entry(4)])
     assert everything(opened(files)) == [*large, entry(4)]
 
 
 def test_a_read_gives_at_least_one_entry_and_stops_at_its_bound() -> None:
     journal = opened(MemoryFiles())
-    journal.save(None, [entry(index, payload=b"p" * 100) for index in range(1, 51)])
+    journal.save(TERM, [entry(index, payload=b"p" * 100) for index in range(1, 51)])
     assert [e.index for e in journal.read(10, 50, 1)] == [10]
     assert [e.index for e in journal.read(10, 50, 350)] == [10, 11, 12]
     assert [e.index for e in journal.read(10, 12, 1 << 20)] == [10, 11, 12]
@@ -139,7 +140,7 @@ def test_a_log_compacted_to_its_end_goes_on_after_it() -> None:
     journal.save(HardState(1, 0), entries(1, 500))
     journal.compact(Position(500, 1))
     assert (journal.base, journal.last, journal.runs()) == (Position(500, 1), Position(500, 1), [])
-    journal.save(None, entries(501, 510))
+    journal.save(TERM, entries(501, 510))
     assert everything(opened(files)) == entries(501, 510)
 
 
@@ -162,19 +163,29 @@ def test_a_reset_leaves_an_empty_log_after_its_base(base: Position) -> None:
 
 def test_a_gap_is_a_programmer_error() -> None:
     journal = opened(MemoryFiles())
-    journal.save(None, entries(1, 3))
+    journal.save(TERM, entries(1, 3))
     with pytest.raises(AssertionError, match="does not follow"):
-        journal.save(None, [entry(5)])
+        journal.save(TERM, [entry(5)])
     with pytest.raises(AssertionError, match="in the place of"):
-        journal.save(None, [entry(4), entry(6)])
+        journal.save(TERM, [entry(4), entry(6)])
     assert everything(journal) == entries(1, 3)
 
 
-def test_a_term_never_goes_back() -> None:
+def test_a_term_never_goes_back_and_a_vote_is_not_changed() -> None:
     journal = opened(MemoryFiles())
+    journal.save(HardState(5, 0), [])
     journal.save(HardState(5, 1), [])
     with pytest.raises(AssertionError, match="never goes back"):
         journal.save(HardState(4, 1), [])
+    for vote in (0, 2):
+        with pytest.raises(AssertionError, match="can't be changed"):
+            journal.save(HardState(5, vote), [])
+
+
+def test_a_term_is_durable_no_later_than_its_entries() -> None:
+    journal = opened(MemoryFiles())
+    with pytest.raises(AssertionError, match="no later than"):
+        journal.save(HardState(1, 0), [entry(1, term=2)])
 
 
 @pytest.mark.parametrize("fault", [Fault.EIO, Fault.ENOSPC, Fault.SHORT_WRITE, Fault.LOST_SYNC])
@@ -182,13 +193,13 @@ def test_a_term_never_goes_back() -> None:
 def test_a_failed_write_or_sync_poisons_the_journal(fault: Fault, call: int) -> None:
     files = MemoryFiles()
     journal = opened(files)
-    journal.save(None, entries(1, 3))
+    journal.save(TERM, entries(1, 3))
     files.fail_at(call, fault)
     with pytest.raises(JournalPoisoned):
-        journal.save(None, entries(4, 6))
+        journal.save(TERM, entries(4, 6))
     calls = files.calls
     for later in (
-        lambda: journal.save(None, entries(4, 6)),
+        lambda: journal.save(TERM, entries(4, 6)),
         lambda: journal.read(1, 2, 100),
         lambda: journal.compact(Position(2, 1)),
         lambda: journal.reset(Position(9, 9)),
@@ -209,7 +220,7 @@ def test_no_room_for_a_new_segment_loses_nothing() -> None:
     files.log = lambda name: files.fail_at(1, Fault.ENOSPC) if name == "create" else None
     for last in range(100):
         try:
-            journal.save(None, [entry(last + 1, payload=b"p" * 300)])
+            journal.save(TERM, [entry(last + 1, payload=b"p" * 300)])
         except JournalPoisoned:
             break
     assert 10 < last < 99
