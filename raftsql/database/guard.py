@@ -26,15 +26,18 @@ FUNCTIONS_REFUSED: Final = frozenset(
 )
 """They tell of the local build, file layout or history, which differ between nodes."""
 
+COUNTERS: Final = frozenset({"changes", "last_insert_rowid"})
+"""They answer from the connection's history, so a command that asks starts from a fixed value."""
+
 TABLES_REFUSED: Final = frozenset(
     {"dbstat", "sqlite_dbpage", "sqlite_stmt", "bytecode", "tables_used", "carray"}
 )
 """Virtual tables that show pages, memory or connections."""
 
 PRAGMAS_READ: Final = frozenset(
-    name.lower() for name in SCHEMA_PRAGMAS | WRITE_PRAGMAS | {"ENCODING"}
+    name.lower() for name in SCHEMA_PRAGMAS | WRITE_PRAGMAS | {"ENCODING", "PAGE_SIZE"}
 )
-"""PRAGMAs whose answer is a function of the rows and the schema."""
+"""PRAGMAs whose answer is a function of rows and schema, or the same in every file of ours."""
 
 PRAGMAS_WRITTEN: Final = frozenset(name.lower() for name in WRITE_PRAGMAS)
 """PRAGMAs that are kept in the file, and so are writes like others."""
@@ -76,20 +79,37 @@ _TABLE_USES: Final = frozenset(
 class Guard:
     """The writer's authorizer, and what it saw of the statement compiled last."""
 
+    __slots__ = (
+        "changes_schema",
+        "compiling",
+        "counts",
+        "moves_savepoints",
+        "refusal",
+        "savepoints",
+        "trusting",
+        "vacuuming",
+    )
+
     def __init__(self) -> None:
         self.trusting = True
         """Set while the machine runs statements of its own."""
         self.vacuuming = False
-        """Set while VACUUM runs, which attaches a database under the hood."""
-        self.refusal: str | None = None
-        """Why the last statement was refused, in words."""
-        self.changes_schema = False
-        """Whether a statement compiled since `forget` changes schema or planner statistics."""
+        """Set while VACUUM runs, which copies every table into a database it attaches."""
+        self.savepoints = False
+        """Set in an interactive transaction, whose savepoints are its client's own affair."""
+        self.forget()
 
     def forget(self) -> None:
         """Start watching a new statement."""
-        self.refusal = None
+        self.compiling = True
+        """Cleared when its first step is taken: what is compiled then, a virtual table asks for."""
+        self.refusal: str | None = None
+        """Why it was refused, in words."""
         self.changes_schema = False
+        """Whether it changes the schema or the planner's statistics."""
+        self.counts = False
+        """Whether it asks for last_insert_rowid() or changes()."""
+        self.moves_savepoints = False
 
     def writing(
         self, action: int, first: str | None, second: str | None, schema: str | None, by: str | None
@@ -97,15 +117,31 @@ class Guard:
         """Judge one action of a statement that comes from the log."""
         if self.trusting:
             return OK
-        if action in _SCHEMA or _touches_statistics(action, first):
-            self.changes_schema = True
-        if self.vacuuming and action == apsw.SQLITE_ATTACH:
-            return OK
-        reason = _refusal_in_write(action, first, second, schema)
+        if self.vacuuming:
+            return DENY if action == apsw.SQLITE_ATTACH and first != "" else OK
+        self._note(action, first, second)
+        reason = self._refusal(action, first, second, schema)
         if reason is None:
             return OK
         self.refusal = self.refusal or reason
         return DENY
+
+    def _note(self, action: int, first: str | None, second: str | None) -> None:
+        if action in _SCHEMA or _touches_statistics(action, first):
+            self.changes_schema = True
+        elif action == apsw.SQLITE_FUNCTION and (second or "").lower() in COUNTERS:
+            self.counts = True
+        elif action == apsw.SQLITE_SAVEPOINT:
+            self.moves_savepoints = True
+
+    def _refusal(
+        self, action: int, first: str | None, second: str | None, schema: str | None
+    ) -> str | None:
+        if action == apsw.SQLITE_SAVEPOINT and self.savepoints:
+            return None
+        if action == apsw.SQLITE_PRAGMA and first == "data_version" and not self.compiling:
+            return None  # FTS5 looks whether its own cache is still good.
+        return _refusal_in_write(action, first, second, schema)
 
 
 def reading(
@@ -155,7 +191,9 @@ def _refusal_of_table(
         return f"{table} belongs to raftsql"
     if schema == "temp" and action != apsw.SQLITE_READ:
         return "temporary tables, views and triggers are not replicated"
-    if name in TABLES_REFUSED:
+    if name in TABLES_REFUSED or (
+        name.startswith("pragma_") and name.removeprefix("pragma_") not in PRAGMAS_READ
+    ):
         return f"{table} differs between nodes"
     if action == apsw.SQLITE_READ and column == "rootpage" and name in _CATALOGUES:
         return "rootpage is a place in the local file and differs between nodes"
@@ -166,9 +204,12 @@ _CATALOGUES: Final = frozenset({"sqlite_master", "sqlite_schema"})
 
 
 def _refusal_of_pragma(name: str, value: str | None) -> str | None:
-    if name in PRAGMAS_WRITTEN or (name in PRAGMAS_READ and (value is None or name != "encoding")):
+    if name in PRAGMAS_WRITTEN or (name in PRAGMAS_READ and (value is None or name in _TAKES_NAME)):
         return None
     return f"PRAGMA {name} can't be replicated"
+
+
+_TAKES_NAME: Final = PRAGMAS_READ - {"encoding", "page_size"}
 
 
 def _is_internal(name: str | None) -> bool:

@@ -1,0 +1,219 @@
+"""The state machine: applies the log to SQLite, each command once, alike on every node.
+
+`apply` puts as many commands as it can into one SQLite transaction, together with the position
+they bring the log to and the answers that sessions keep. Commands in one transaction must not
+feel each other, and what SQLite lets one do to the others is handled in three ways:
+
+* A failed statement undoes itself, so a command of one statement needs no savepoint; a command of
+  several, and any that may leave a deferred foreign key open, gets one (`shared`).
+* What would end the shared transaction (OR ROLLBACK, RAISE(ROLLBACK), fuel), or must be undone
+  after it ran, makes the machine drop the batch, apply what came before it once more, and then
+  the culprit alone (`solo`). `RunAlone` carries that news up.
+* What can't share at all (VACUUM, transactions, sessions, other settings) ends the batch.
+
+Any error that is not the same on every node stops the machine with nothing of the batch committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import apsw
+
+from raftsql.database import fuel, text
+from raftsql.database.errors import MachineStopped, RunAlone
+from raftsql.database.headers import (
+    COMMAND,
+    EXECUTE,
+    MEMBERSHIP,
+    SCRIPT,
+    SETTINGS_AT,
+    Marker,
+    header_of,
+)
+from raftsql.database.internal import FormatUnknown
+from raftsql.database.shared import is_vacuum, perform
+from raftsql.database.solo import apply_alone
+from raftsql.database.transaction import OpenTransaction
+from raftsql.database.writer import Writer
+from raftsql.raft.messages import Entry, Position
+from raftsql.sql.commands import HEADER, VERSION, CommandKind, Settings
+
+
+class Machine:
+    """One database, and how far the log has been applied to it."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.marker: Marker | None = None
+        """Set when `apply` ended early: deal with it, then apply the rest."""
+        self._writer = writer
+        self._stopped = False
+        self._transaction: OpenTransaction | None = None
+
+    @classmethod
+    def open(cls, path: Path, *, vfs: str = "") -> Machine:
+        """Open or create the database. `vfs` names what lies beneath, for faulty disks in tests."""
+        try:
+            return cls(Writer(path, vfs))
+        except (apsw.Error, FormatUnknown) as error:
+            raise MachineStopped(f"the database can't be opened: {error}") from error
+
+    @property
+    def path(self) -> Path:
+        """The database file."""
+        return self._writer.path
+
+    @property
+    def applied(self) -> Position:
+        """The place in the log that the rows are at, durable in the same transaction as they."""
+        return self._writer.applied
+
+    @property
+    def membership(self) -> bytes:
+        """The newest membership applied, as the log holds it; empty before the first."""
+        return self._writer.membership
+
+    @property
+    def clock_ms(self) -> int:
+        """The log's clock: that of the newest command applied, never going back."""
+        return self._writer.clock_ms
+
+    def close(self) -> None:
+        """Let the file go; the WAL stays beside it. What is not committed is gone."""
+        self._stopped = True
+        self._writer.close()
+
+    def apply(self, entries: Sequence[Entry]) -> list[bytes | None]:
+        """Apply entries in order; the packed answer of each command, None for the other kinds.
+
+        Entries at or below `applied` are skipped (None). Fewer answers than entries mean that
+        `marker` is set: deal with it, and apply the rest.
+        """
+        assert self._transaction is None, "entries can't be applied beside an open transaction"
+        if self._stopped:
+            raise MachineStopped("the machine has stopped")
+        self.marker = None
+        token = text.begin_replacing()
+        try:
+            return self._apply(entries)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, apsw.Error):
+                raise MachineStopped(f"SQLite failed: {error}") from error
+            raise
+        finally:
+            text.end(token)
+
+    def _apply(self, entries: Sequence[Entry]) -> list[bytes | None]:
+        answers: list[bytes | None] = []
+        for entry in entries:
+            if entry.index > self._writer.applied.index:
+                break
+            answers.append(None)
+        while len(answers) < len(entries):
+            entry = entries[len(answers)]
+            if _shares(entry):
+                self._batch(entries, len(entries), answers)
+                continue
+            kind = CommandKind(entry.payload[1])
+            if kind is CommandKind.RESTORE:
+                self.marker = Marker(kind, entry)
+                break
+            self._follows(entry)
+            answers.append(apply_alone(self._writer, entry))
+            if kind is CommandKind.VERIFY:
+                self.marker = Marker(kind, entry)
+                break
+        return answers
+
+    def _follows(self, entry: Entry) -> None:
+        last = self._writer.applied.index
+        assert entry.index == last + 1, f"entry {entry.index} can't follow {last}"
+
+    def _batch(self, entries: Sequence[Entry], stop: int, answers: list[bytes | None]) -> None:
+        """Apply entries from the first unanswered one in one transaction, as far as they share."""
+        writer, start = self._writer, len(answers)
+        clock_ms, membership = writer.clock_ms, writer.membership
+        settings = self._settings(entries, start, stop)
+        writer.begin(settings)
+        try:
+            self._run(entries, stop, settings, answers)
+        except RunAlone as news:
+            culprit = len(answers)
+            writer.roll_back()
+            writer.sessions.undo()
+            writer.clock_ms, writer.membership = clock_ms, membership
+            del answers[start:]
+            if culprit > start:
+                self._batch(entries, culprit, answers)
+            assert len(answers) == culprit, "commands that shared a transaction no longer do"
+            answers.append(apply_alone(writer, entries[culprit], exact=news.recount))
+            return
+        writer.commit(entries[len(answers) - 1])
+
+    def _settings(self, entries: Sequence[Entry], start: int, stop: int) -> int:
+        """The settings of the first command, which are the batch's."""
+        for place in range(start, stop):
+            if entries[place].kind == COMMAND:
+                return entries[place].payload[SETTINGS_AT]
+        return self._writer.settings
+
+    def _run(
+        self, entries: Sequence[Entry], stop: int, settings: int, answers: list[bytes | None]
+    ) -> None:
+        """The hot loop: one turn a command, nothing in it that a batch could do once."""
+        writer = self._writer
+        unpack, near = HEADER.unpack_from, fuel.near
+        known, note, pin = writer.sessions.known, writer.sessions.note, writer.pinned.set
+        meter, clock_ms, index = writer.meter, writer.clock_ms, writer.applied.index
+        for place in range(len(answers), stop):
+            entry = entries[place]
+            index += 1
+            assert entry.index == index, f"entry {entry.index} can't follow {index - 1}"
+            if entry.kind != COMMAND:
+                if entry.kind == MEMBERSHIP:
+                    writer.take_membership(entry.payload)
+                answers.append(None)
+                continue
+            payload = entry.payload
+            version, kind, flags, limit, clock, seed, session, sequence, floor = unpack(payload)
+            if kind > SCRIPT or flags != settings or version != VERSION:
+                break
+            if clock > clock_ms:
+                clock_ms = writer.clock_ms = clock
+            if session:
+                answer = known(session, sequence)
+                if answer is not None:
+                    answers.append(answer)
+                    continue
+            pin(clock_ms, seed)
+            meter.burnt = 0
+            meter.limit = near(limit)
+            answer = perform(writer, kind, payload)
+            if answer is None:
+                break
+            if session:
+                note(index, session, sequence, floor, clock_ms, answer)
+            answers.append(answer)
+
+    def begin(self, settings: Settings) -> OpenTransaction:
+        """Open an interactive transaction; nothing else is applied until it has ended."""
+        assert self._transaction is None, "one transaction at a time is the writer's"
+        if self._stopped:
+            raise MachineStopped("the machine has stopped")
+        self._transaction = OpenTransaction(self._writer, settings, self.apply, self._ended)
+        return self._transaction
+
+    def _ended(self, *, stopped: bool) -> None:
+        self._transaction = None
+        if stopped:
+            self.close()
+
+
+def _shares(entry: Entry) -> bool:
+    """Whether the entry may be in one transaction with others."""
+    if entry.kind != COMMAND:
+        return True
+    kind = header_of(entry.payload).kind
+    return kind <= SCRIPT and not (kind == EXECUTE and is_vacuum(entry.payload))

@@ -1,0 +1,124 @@
+"""Runs one command inside a transaction that it shares with its neighbours.
+
+Its errors and its undoing must touch no neighbour: what can't be done so raises RunAlone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import apsw
+import msgspec
+
+from raftsql.database.errors import RunAlone
+from raftsql.database.headers import EXECUTE, HEADER_BYTES, MANY, decode_pair
+from raftsql.database.statements import COMMAND_ERRORS, Undo, leading_word
+from raftsql.database.writer import Writer
+from raftsql.sql.commands import (
+    Done,
+    Failed,
+    Parameters,
+    Refusal,
+    decode_many,
+    decode_script,
+    encode,
+)
+
+MALFORMED = encode(Failed(Refusal.SQL, apsw.SQLITE_MISUSE, "the command's body is malformed"))
+
+
+def perform(writer: Writer, kind: int, payload: bytes) -> bytes | None:
+    """Run one command; its packed answer, or None for a VACUUM, which can share with nobody."""
+    body = memoryview(payload)[HEADER_BYTES:]
+    try:
+        if kind == EXECUTE:
+            return _one(writer, *decode_pair(body))
+        if kind == MANY:
+            many = decode_many(body)
+            return _compound(writer, many.sql, lambda: writer.statements.many(many))
+        script = decode_script(body)
+        return _compound(writer, "", lambda: writer.statements.script(script))
+    except msgspec.MsgspecError:
+        return MALFORMED
+
+
+def is_vacuum(payload: bytes) -> bool:
+    """Whether an EXECUTE command is a VACUUM; a malformed one is none."""
+    if b"vacuum" not in payload.lower():
+        return False
+    try:
+        sql, _ = decode_pair(memoryview(payload)[HEADER_BYTES:])
+    except msgspec.MsgspecError:
+        return False
+    return leading_word(sql) == "VACUUM"
+
+
+def _one(writer: Writer, sql: str, parameters: Parameters) -> bytes | None:
+    statements = writer.statements
+    connection = writer.connection
+    try:
+        plan = statements.quick.get(sql)
+        if plan is not None:
+            if not plan.inserts:
+                statements.cursor.execute(sql, parameters)
+                return encode((0, connection.changes(), 0))
+            connection.set_last_insert_rowid(0)
+            statements.cursor.execute(sql, parameters)
+            return encode((0, connection.changes(), connection.last_insert_rowid()))
+        if sql not in statements.plans and leading_word(sql) == "VACUUM":
+            return None
+        if not statements.careful:
+            return encode(statements.command(sql, parameters))
+    except COMMAND_ERRORS as error:
+        return encode(_failed(writer, error, sql))
+    return _careful(writer, sql, parameters)
+
+
+def _failed(writer: Writer, error: Exception, sql: str) -> Failed:
+    """The answer to an error that touched nobody else's rows; RunAlone when it did, or must."""
+    failed = writer.statements.failure(error, sql)
+    recount = writer.meter.exhausted
+    ran = isinstance(error, Undo) and error.ran
+    if recount or ran or not writer.connection.in_transaction:
+        raise RunAlone(failed, recount=recount) from error
+    return failed
+
+
+def _careful(writer: Writer, sql: str, parameters: Parameters) -> bytes:
+    """One statement that may succeed and leave a foreign key open, which fails it after all.
+
+    Where the statement itself failed, SQLite has undone it, but for the rows OR FAIL means to keep.
+    """
+    own, statements = writer.statements.own, writer.statements
+    own("SAVEPOINT raftsql")
+    answer: Done | Failed
+    try:
+        answer = statements.command(sql, parameters)
+    except COMMAND_ERRORS as error:
+        answer = _failed(writer, error, sql)
+    left_open = statements.unresolved()
+    if left_open is not None:
+        _undo(writer)
+    own("RELEASE raftsql")
+    return encode(answer if left_open is None else left_open)
+
+
+def _compound(writer: Writer, sql: str, action: Callable[[], Done]) -> bytes:
+    """A command of several statements: all of them happen, or none."""
+    own, statements = writer.statements.own, writer.statements
+    own("SAVEPOINT raftsql")
+    answer: Done | Failed
+    try:
+        done = action()
+        answer = statements.unresolved() or done
+    except COMMAND_ERRORS as error:
+        answer = _failed(writer, error, sql)
+    if isinstance(answer, Failed):
+        _undo(writer)
+    own("RELEASE raftsql")
+    return encode(answer)
+
+
+def _undo(writer: Writer) -> None:
+    writer.statements.own("ROLLBACK TO raftsql")
+    writer.statements.read_schema()

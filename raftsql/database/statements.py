@@ -1,0 +1,344 @@
+"""Runs the statements of commands on the writer, and remembers what each text turned out to be.
+
+The first time a text is met it is compiled afresh under the eyes of the guard, and what was seen
+becomes its `Plan`; from then on SQLite's statement cache and the plan save both. Plans live until
+the schema changes, since the same text may then mean something else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+import apsw
+
+from raftsql.database.environment import Pinned
+from raftsql.database.errors import FOREIGN_KEY_FAILED, OUT_OF_FUEL, SQL_ERRORS, answer_to
+from raftsql.database.fuel import Meter
+from raftsql.database.guard import Guard
+from raftsql.sql.commands import (
+    FUEL_UNIT,
+    Column,
+    Done,
+    Failed,
+    Many,
+    Parameters,
+    Refusal,
+    Statement,
+    Value,
+)
+
+PLANS_MAX: Final = 4_096
+"""Texts remembered; programs that write values into their SQL would fill any memory."""
+ROWS_BYTES_MAX: Final = 8 * 1024 * 1024
+"""What RETURNING may give back in one command: it travels in one message."""
+
+NO_COUNT: Final = -1
+"""`rowcount` of a statement that is not an INSERT, UPDATE or DELETE, as in Python's sqlite3."""
+
+_BLANK: Final = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z)|;)*", re.DOTALL)
+_WORD: Final = re.compile(r"[A-Za-z]*")
+_ROWS_CHANGERS: Final = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"})
+_MENTIONS: Final = re.compile(r"deferred|changes|last_insert_rowid", re.IGNORECASE)
+
+TOO_MANY_ROWS: Final = Failed(
+    Refusal.SQL,
+    apsw.SQLITE_TOOBIG,
+    f"the statement returns more than {ROWS_BYTES_MAX} bytes of rows; it was undone",
+)
+ONE_STATEMENT: Final = Failed(
+    Refusal.SQL, apsw.SQLITE_MISUSE, "a command holds one statement; use a script for several"
+)
+
+
+class Undo(Exception):
+    """The command is answered with this, and undone where the statement has run already."""
+
+    def __init__(self, answer: Failed, *, ran: bool) -> None:
+        super().__init__(answer.message)
+        self.answer = answer
+        self.ran = ran
+
+
+class Plan:
+    """What a text turned out to be when it was compiled."""
+
+    __slots__ = ("changes_rows", "changes_schema", "columns", "counts", "inserts", "plain", "reads")
+
+    def __init__(
+        self,
+        *,
+        columns: list[Column] | None,
+        changes_rows: bool,
+        inserts: bool,
+        reads: bool,
+        counts: bool,
+        changes_schema: bool,
+    ) -> None:
+        self.columns = columns
+        self.changes_rows = changes_rows
+        self.inserts = inserts
+        self.reads = reads
+        self.counts = counts
+        self.changes_schema = changes_schema
+        self.plain = changes_rows and not (columns or counts or changes_schema)
+        """Whether it needs nothing but to be executed and counted."""
+
+
+EMPTY: Final = Plan(
+    columns=None,
+    changes_rows=False,
+    inserts=False,
+    reads=True,
+    counts=False,
+    changes_schema=False,
+)
+
+
+def leading_word(sql: str) -> str:
+    """The first word of a statement, in capitals: enough to tell VACUUM from the rest."""
+    blank = _BLANK.match(sql)
+    word = _WORD.match(sql, blank.end() if blank else 0)
+    return word.group().upper() if word else ""
+
+
+class Statements:
+    """The writer connection, as commands use it."""
+
+    def __init__(
+        self, connection: apsw.Connection, pinned: Pinned, guard: Guard, meter: Meter
+    ) -> None:
+        self.connection = connection
+        self.pinned = pinned
+        self.guard = guard
+        self.meter = meter
+        self.plans: dict[str, Plan] = {}
+        self.quick: dict[str, Plan] = {}
+        """Texts that need nothing but to be executed and counted, as things are now."""
+        self.defers = False
+        """Whether any foreign key of the schema is deferred."""
+        self.deferring = False
+        """Whether the client's settings defer them all."""
+        self.counts = False
+        """Whether the schema itself asks for changes() or last_insert_rowid()."""
+        self.cursor = connection.cursor()
+        self._inspector = connection.cursor()
+        self._inspector.exec_trace = self._inspect
+        self._rows_bytes = 0
+        self._text = ""
+        self._plan: Plan | None = None
+        connection.set_progress_handler(meter, FUEL_UNIT)
+        self.read_schema()
+
+    def own(self, sql: str) -> list[Any]:
+        """Run a statement of our own, which the guard lets pass."""
+        trusting, self.guard.trusting = self.guard.trusting, True
+        try:
+            return self.connection.execute(sql).fetchall()
+        finally:
+            self.guard.trusting = trusting
+
+    def read_schema(self) -> None:
+        """Look again at what the schema holds that concerns every command."""
+        self.plans.clear()
+        self.quick.clear()
+        words = {
+            word.lower()
+            for (sql,) in self.own("SELECT sql FROM sqlite_schema")
+            if sql is not None
+            for word in _MENTIONS.findall(sql)
+        }
+        self.defers = "deferred" in words
+        self.counts = not words.isdisjoint({"changes", "last_insert_rowid"})
+
+    def reset_counters(self) -> None:
+        """Let last_insert_rowid() and changes() start from nought."""
+        self.connection.set_last_insert_rowid(0)
+        self.own("DELETE FROM sqlite_raftsql_position WHERE 0")
+
+    def command(self, sql: str, parameters: Parameters) -> Done:
+        """Run the one statement of a command, counters reset."""
+        plan = self.plans.get(sql)
+        if plan is None or plan.counts or self.counts:
+            self.reset_counters()
+        elif plan.inserts:
+            self.connection.set_last_insert_rowid(0)
+        self._rows_bytes = 0
+        plan, rows = self._execute(sql, parameters)
+        changes = self.connection.changes() if plan.changes_rows else NO_COUNT
+        last = self.connection.last_insert_rowid() if plan.inserts else 0
+        return Done(changes, last, plan.columns, rows)
+
+    def run(self, sql: str, parameters: Parameters) -> tuple[Plan, Done]:
+        """Run one statement of several; the counters go on from where they stood."""
+        plan, rows = self._execute(sql, parameters)
+        changes = self.connection.changes() if plan.changes_rows else NO_COUNT
+        return plan, Done(changes, self.connection.last_insert_rowid(), plan.columns, rows)
+
+    def _execute(self, sql: str, parameters: Parameters) -> tuple[Plan, list[list[Value]] | None]:
+        plan = self.plans.get(sql)
+        if plan is not None:
+            return plan, self._rows(self.cursor.execute(sql, parameters), plan)
+        self.guard.forget()
+        self._text, self._plan = sql, None
+        cursor = self._inspector.execute(sql, parameters, can_cache=False)
+        plan = self._plan
+        assert plan is not None, "a statement ran that was not inspected"
+        rows = self._rows(cursor, plan)
+        if plan.changes_schema:
+            self._schema_changed()
+        elif not self.guard.moves_savepoints:
+            self._remember(sql, plan)
+        return plan, rows
+
+    def _remember(self, sql: str, plan: Plan) -> None:
+        if len(self.plans) >= PLANS_MAX:
+            self.plans.clear()
+            self.quick.clear()
+        self.plans[sql] = plan
+        if plan.plain and not (self.counts or self.careful):
+            self.quick[sql] = plan
+
+    @property
+    def careful(self) -> bool:
+        """Whether a command may succeed and yet leave a foreign key open."""
+        return self.defers or self.deferring
+
+    def defer(self, *, deferring: bool) -> None:
+        """Follow the client's setting."""
+        self.deferring = deferring
+        self.quick.clear()
+        self.plans.clear()
+
+    def _schema_changed(self) -> None:
+        """Forget plans, and have the planner read its statistics as a restarted node would."""
+        self.own("ANALYZE sqlite_schema")
+        self.read_schema()
+
+    def _inspect(self, cursor: apsw.Cursor, text: str, _: object) -> bool:
+        """Called by apsw when the text is compiled, before its first step."""
+        if self._plan is not None:
+            return True  # What follows the statement is blank: it was looked at already.
+        blank = _BLANK.match(self._text, len(text))
+        if blank is not None and blank.end() < len(self._text):
+            raise Undo(ONE_STATEMENT, ran=False)
+        word = leading_word(text)
+        self._plan = self._planned(cursor, word) if word else EMPTY
+        self.guard.compiling = False
+        return True
+
+    def _planned(self, cursor: apsw.Cursor, word: str) -> Plan:
+        columns = [Column(c[0], c[1]) for c in cursor.description_full]
+        changes_rows = word in _ROWS_CHANGERS and not cursor.is_readonly
+        return Plan(
+            columns=columns or None,
+            changes_rows=changes_rows,
+            inserts=changes_rows and word not in ("UPDATE", "DELETE"),
+            reads=cursor.is_readonly or bool(cursor.is_explain),
+            counts=self.guard.counts,
+            changes_schema=self.guard.changes_schema,
+        )
+
+    def _rows(self, cursor: apsw.Cursor, plan: Plan) -> list[list[Value]] | None:
+        if plan.columns is None:
+            return None
+        rows: list[list[Value]] = []
+        size = self._rows_bytes
+        for row in cursor:
+            size += 8 * len(row)
+            for value in row:
+                if isinstance(value, str | bytes):
+                    size += len(value)
+            if size > ROWS_BYTES_MAX:
+                cursor.close()
+                self._replace_cursors()
+                raise Undo(TOO_MANY_ROWS, ran=not plan.reads)
+            rows.append(list(row))
+        self._rows_bytes = size
+        return rows
+
+    def _replace_cursors(self) -> None:
+        self.cursor = self.connection.cursor()
+        self._inspector = self.connection.cursor()
+        self._inspector.exec_trace = self._inspect
+
+    def many(self, body: Many) -> Done:
+        """Run one statement for each row of parameters; `changes` is the sum."""
+        if not body.rows:
+            return Done(0, 0)
+        first = self.command(body.sql, body.rows[0])
+        plan = self.plans.get(body.sql)
+        if plan is None or not plan.plain:
+            return self._many_slowly(body, first)
+        changed = first.changes
+        connection = self.connection
+
+        def parameters() -> Iterator[Any]:
+            nonlocal changed
+            rows = iter(body.rows)
+            next(rows)
+            yield next(rows)
+            for row in rows:
+                changed += connection.changes()
+                yield row
+            changed += connection.changes()
+
+        if len(body.rows) > 1:
+            self.cursor.executemany(body.sql, parameters())
+        return Done(changed, connection.last_insert_rowid() if plan.inserts else 0)
+
+    def _many_slowly(self, body: Many, first: Done) -> Done:
+        """The same for statements with RETURNING, or that look at counters."""
+        changes, last, rows = first.changes, first.last_insert_rowid, first.rows
+        for parameters in body.rows[1:]:
+            plan, done = self.run(body.sql, parameters)
+            if plan.changes_rows:
+                changes = max(changes, 0) + done.changes
+            if plan.inserts:
+                last = done.last_insert_rowid
+            if rows is not None and done.rows:
+                rows.extend(done.rows)
+        return Done(changes, last, first.columns, rows)
+
+    def script(self, statements: list[Statement]) -> Done:
+        """Run several statements; `changes` is the sum of those that count."""
+        self.reset_counters()
+        changes, last = NO_COUNT, 0
+        for statement in statements:
+            self._rows_bytes = 0
+            plan, done = self.run(statement.sql, statement.parameters)
+            if plan.changes_rows:
+                changes = max(changes, 0) + done.changes
+            if plan.inserts:
+                last = done.last_insert_rowid
+        return Done(changes, last)
+
+    def step(self, sql: str, parameters: Parameters) -> tuple[Plan, Done]:
+        """Run one statement of an interactive transaction."""
+        self._rows_bytes = 0
+        return self.run(sql, parameters)
+
+    def vacuum(self, sql: str, parameters: Parameters) -> None:
+        """Run a VACUUM, which needs to be outside any transaction."""
+        self._text, self._plan = sql, None
+        self.guard.forget()
+        self._inspector.execute(sql, parameters, can_cache=False)
+
+    def failure(self, error: Exception, sql: str) -> Failed:
+        """The answer to an error of a command; raises MachineStopped when it is not one."""
+        if isinstance(error, Undo):
+            return error.answer
+        if self.meter.exhausted:
+            return OUT_OF_FUEL
+        refusal, self.guard.refusal = self.guard.refusal, None
+        sound = not self.pinned.vfs.write_failed
+        return answer_to(error, sql, refusal=refusal, disk_is_sound=sound)
+
+    def unresolved(self) -> Failed | None:
+        """The error COMMIT would give for deferred foreign keys, if it came now."""
+        pending, _ = self.connection.status(apsw.SQLITE_DBSTATUS_DEFERRED_FKS)
+        return FOREIGN_KEY_FAILED if pending else None
+
+
+COMMAND_ERRORS: Final = (*SQL_ERRORS, Undo)

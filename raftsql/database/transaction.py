@@ -1,0 +1,195 @@
+"""An interactive transaction: a client's statements run for real on the leader's writer.
+
+The client sees its own writes, counts and errors at once, and nobody else's. What it did becomes
+the body of one command (`steps`); when that command is committed by the cluster, `commit` ends
+the SQLite transaction as the application of its entry, while the other nodes replay the steps and
+compare. If it does not come to that, `roll_back` leaves no trace; should the entry be committed
+after all, it arrives through the log as any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+import apsw
+
+from raftsql.database import text
+from raftsql.database.errors import MachineStopped
+from raftsql.database.fuel import exact
+from raftsql.database.headers import COMMAND, MEMBERSHIP, header_of
+from raftsql.database.replay import TRANSACTION_DONE
+from raftsql.database.statements import COMMAND_ERRORS, Undo
+from raftsql.database.writer import Writer
+from raftsql.raft.messages import Entry
+from raftsql.sql.commands import (
+    CommandKind,
+    Done,
+    Failed,
+    Refusal,
+    Settings,
+    Statement,
+    Step,
+    Transaction,
+)
+
+STEPS_MAX: Final = 100_000
+"""Statements in one transaction: they travel in one entry, and are held in memory until then."""
+
+ABORTED: Final = Failed(
+    Refusal.SQL,
+    apsw.SQLITE_ABORT_ROLLBACK,
+    "an error has ended this transaction; nothing of it happened. ROLLBACK, then begin anew",
+)
+TOO_LONG: Final = Failed(
+    Refusal.SQL, apsw.SQLITE_TOOBIG, f"a transaction holds at most {STEPS_MAX} statements"
+)
+
+
+Apply = Callable[[Sequence[Entry]], list[bytes | None]]
+
+
+class Ended(Protocol):
+    """Tells the machine that the writer is free again, or that it must stop."""
+
+    def __call__(self, *, stopped: bool) -> None: ...
+
+
+class OpenTransaction:
+    """A transaction from its BEGIN to its COMMIT or ROLLBACK."""
+
+    def __init__(self, writer: Writer, settings: Settings, apply: Apply, ended: Ended) -> None:
+        self._writer = writer
+        self._apply = apply
+        self._ended = ended
+        self._steps: list[Step] = []
+        self._clock_ms = writer.clock_ms
+        self.aborted = False
+        """Whether an error has ended it; all that is left is `roll_back`."""
+        self.is_open = True
+        with self._guarded():
+            writer.begin(int(settings))
+            writer.statements.reset_counters()
+            writer.guard.savepoints = True
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """Stop the machine for any error that is not an answer."""
+        token = text.begin_replacing()
+        try:
+            yield
+        except BaseException as error:
+            self.is_open = False
+            self._ended(stopped=True)
+            if isinstance(error, apsw.Error):
+                raise MachineStopped(f"SQLite failed: {error}") from error
+            raise
+        finally:
+            text.end(token)
+
+    def execute(
+        self, statement: Statement, *, clock_ms: int, seed: int, fuel: int
+    ) -> Done | Failed:
+        """Run one statement now. An error leaves the transaction open where SQLite does."""
+        assert self.is_open, "the transaction has ended"
+        if self.aborted:
+            return ABORTED
+        if len(self._steps) >= STEPS_MAX:
+            return TOO_LONG
+        self._clock_ms = max(self._clock_ms, clock_ms)
+        with self._guarded():
+            return self._execute(statement, seed, fuel)
+
+    def _execute(self, statement: Statement, seed: int, fuel: int) -> Done | Failed:
+        writer = self._writer
+        writer.pinned.set(self._clock_ms, seed)
+        writer.meter.start(exact(fuel))
+        before = writer.connection.total_changes()
+        answer: Done | Failed
+        try:
+            plan, answer = writer.statements.step(statement.sql, statement.parameters)
+        except COMMAND_ERRORS as error:
+            answer = self._failure(error, statement.sql)
+            reads = False
+        else:
+            reads = plan.reads and not writer.guard.moves_savepoints
+        if not reads and not self.aborted:
+            changes = writer.connection.total_changes() - before
+            self._note(statement, seed, changes, failed=isinstance(answer, Failed))
+        return answer
+
+    def _failure(self, error: Exception, sql: str) -> Failed:
+        failed = self._writer.statements.failure(error, sql)
+        if (isinstance(error, Undo) and error.ran) or not self._writer.connection.in_transaction:
+            self._abort()
+        return failed
+
+    def _abort(self) -> None:
+        self.aborted = True
+        self._writer.guard.savepoints = False
+        self._writer.roll_back()
+
+    def _note(self, statement: Statement, seed: int, changes: int, *, failed: bool) -> None:
+        self._steps.append(
+            Step(statement.sql, statement.parameters, self._clock_ms, seed, changes, failed)
+        )
+
+    def steps(self) -> Transaction:
+        """The body of the command that makes this happen on every node."""
+        return Transaction(self._steps)
+
+    def problem(self) -> Failed | None:
+        """Why COMMIT would fail now; to be asked before proposing. It leaves things as they are."""
+        assert self.is_open, "the transaction has ended"
+        return ABORTED if self.aborted else self._writer.statements.unresolved()
+
+    def roll_back(self) -> None:
+        """End it without a trace."""
+        if not self.is_open:
+            return
+        with self._guarded():
+            self._writer.guard.savepoints = False
+            self._writer.roll_back()
+        self.is_open = False
+        self._ended(stopped=False)
+
+    def commit(self, entries: Sequence[Entry]) -> list[bytes | None]:
+        """End it as the application of its entry, the last of `entries`.
+
+        Only entries that are no commands may come before it.
+        """
+        assert self.is_open, "the transaction has ended"
+        assert not self.aborted, "nothing is left to commit"
+        *earlier, entry = entries
+        header = header_of(entry.payload)
+        assert header.kind == CommandKind.TRANSACTION, "the entry is another command's"
+        writer = self._writer
+        if header.session and writer.sessions.known(header.session, header.sequence) is not None:
+            # The write happened before, or its session is gone: what other nodes do with the entry
+            # has to be done here, and that is not to apply it.
+            self.roll_back()
+            return self._apply(entries)
+        with self._guarded():
+            writer.guard.savepoints = False
+            self._take(earlier)
+            clock_ms = writer.hear(max(header.clock_ms, self._clock_ms))
+            if header.session:
+                writer.sessions.note(
+                    entry.index,
+                    header.session,
+                    header.sequence,
+                    header.floor,
+                    clock_ms,
+                    TRANSACTION_DONE,
+                )
+            writer.commit(entry)
+        self.is_open = False
+        self._ended(stopped=False)
+        return [None] * len(earlier) + [TRANSACTION_DONE]
+
+    def _take(self, earlier: Sequence[Entry]) -> None:
+        for entry in earlier:
+            assert entry.kind != COMMAND, "a command can't be applied beside an open transaction"
+            if entry.kind == MEMBERSHIP:
+                self._writer.take_membership(entry.payload)

@@ -1,0 +1,101 @@
+"""The writer: one database opened for apply, and the transactions that carry its position along.
+
+Whatever changes rows goes through `begin` and `commit` here, so that position, clock, membership
+and sessions' answers are always in the same SQLite transaction as the rows they speak of.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from raftsql.database import internal
+from raftsql.database.environment import open_writer
+from raftsql.database.fuel import NO_LIMIT, Meter
+from raftsql.database.sessions import Sessions
+from raftsql.database.statements import Statements
+from raftsql.raft.messages import Entry, Position
+from raftsql.sql.commands import Settings
+
+UNSET: Final = -1
+"""No command has said yet which settings hold."""
+
+
+class Writer:
+    """A connection to the database, and all that is kept in memory beside it."""
+
+    def __init__(self, path: Path, vfs: str) -> None:
+        self.path = path
+        self._vfs = vfs
+        self.meter = Meter()
+        self._connect()
+        self.applied, self.clock_ms = internal.position(self.connection)
+        self.membership = internal.fact(self.connection, internal.MEMBERSHIP) or b""
+        self.sessions = Sessions(self.connection)
+
+    def _connect(self) -> None:
+        self.connection, self.pinned, self.guard = open_writer(self.path, base=self._vfs)
+        internal.create(self.connection)
+        self.statements = Statements(self.connection, self.pinned, self.guard, self.meter)
+        self.settings = UNSET
+
+    def reconnect(self) -> None:
+        """Go on with a fresh connection, which counts fuel as one on any other node does."""
+        assert not self.connection.in_transaction, "an open transaction would be lost"
+        self.connection.close()
+        self._connect()
+        self.sessions.move(self.connection)
+
+    def close(self) -> None:
+        """Let the file go; what is not committed is gone."""
+        self.guard.trusting = True
+        self.connection.close(force=True)
+
+    def begin(self, settings: int) -> None:
+        """Open a transaction under a client's settings; statements are guarded from here on."""
+        own = self.statements.own
+        if settings not in (self.settings, UNSET):
+            self._follow(settings)
+        own("BEGIN IMMEDIATE")
+        if settings != UNSET and settings & Settings.DEFER_FOREIGN_KEYS:
+            own("PRAGMA defer_foreign_keys = ON")
+        self.meter.start(NO_LIMIT)
+        self.guard.trusting = False
+
+    def _follow(self, settings: int) -> None:
+        """Set what travels with commands; SQLite takes it between transactions only."""
+        keys = int(bool(settings & Settings.FOREIGN_KEYS))
+        self.connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, keys)
+        recursive = "ON" if settings & Settings.RECURSIVE_TRIGGERS else "OFF"
+        self.statements.own(f"PRAGMA recursive_triggers = {recursive}")
+        self.statements.defer(deferring=bool(settings & Settings.DEFER_FOREIGN_KEYS))
+        self.settings = settings
+
+    def hear(self, clock_ms: int) -> int:
+        """Move the log's clock, which never goes back; what it says now."""
+        self.clock_ms = max(self.clock_ms, clock_ms)
+        return self.clock_ms
+
+    def take_membership(self, membership: bytes) -> None:
+        """Keep a membership within the open transaction."""
+        self.membership = membership
+        trusting, self.guard.trusting = self.guard.trusting, True
+        internal.keep_fact(self.connection, internal.MEMBERSHIP, membership)
+        self.guard.trusting = trusting
+
+    def commit(self, last: Entry) -> None:
+        """Commit the open transaction as the application of everything up to `last`."""
+        self.guard.trusting = True
+        self.sessions.save()
+        internal.keep_position(self.connection, last.index, last.term, self.clock_ms)
+        self.connection.execute("COMMIT")
+        self.applied = Position(index=last.index, term=last.term)
+
+    def roll_back(self) -> None:
+        """End the open transaction, if no statement has, and forget the schema it saw."""
+        self.guard.trusting = True
+        if self.connection.in_transaction:
+            self.connection.execute("ROLLBACK")
+        self.statements.read_schema()

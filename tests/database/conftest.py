@@ -1,0 +1,132 @@
+"""A log to feed machines with, and the ways to look at what they made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from raftsql.database.environment import Role, open_connection
+from raftsql.database.machine import Machine
+from raftsql.raft.messages import Entry, EntryKind
+from raftsql.sql import commands
+from raftsql.sql.commands import CommandKind, Settings
+
+CLOCK_MS = 1_700_000_000_000
+
+
+class Log:
+    """Builds entries as a leader would: each with an index, a clock and a seed."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.clock_ms = CLOCK_MS
+
+    def append(self, kind: CommandKind, body: object, **header: Any) -> Entry:
+        index = len(self.entries) + 1
+        self.clock_ms += 7
+        header.setdefault("clock_ms", self.clock_ms)
+        header.setdefault("seed", index * 0x9E3779B97F4A7C15 % 2**64)
+        payload = commands.seal(kind, commands.encode(body), **header)
+        entry = Entry(1, index, EntryKind.COMMAND, payload)
+        self.entries.append(entry)
+        return entry
+
+    def sql(self, text: str, parameters: commands.Parameters = None, **header: Any) -> Entry:
+        return self.append(CommandKind.EXECUTE, commands.Statement(text, parameters), **header)
+
+    def script(self, *texts: str, **header: Any) -> Entry:
+        body = [commands.Statement(text) for text in texts]
+        return self.append(CommandKind.SCRIPT, body, **header)
+
+    def many(self, text: str, rows: Sequence[Any], **header: Any) -> Entry:
+        return self.append(CommandKind.MANY, commands.Many(text, list(rows)), **header)
+
+    def open_session(self, nonce: bytes, keep_ms: int = 60_000, **header: Any) -> Entry:
+        return self.append(CommandKind.OPEN_SESSION, commands.OpenSession(nonce, keep_ms), **header)
+
+    def plain(self, kind: EntryKind, payload: bytes = b"") -> Entry:
+        entry = Entry(1, len(self.entries) + 1, kind, payload)
+        self.entries.append(entry)
+        return entry
+
+
+class Bench:
+    """One machine and its log; each call appends, applies and gives the answer."""
+
+    def __init__(self, path: Path, **settings: Any) -> None:
+        self.path = path
+        self.log = Log()
+        self.machine = Machine.open(path, **settings)
+
+    def apply(self, entry: Entry) -> Any:
+        (packed,) = self.machine.apply([entry])
+        return None if packed is None else commands.decode_answer(packed)
+
+    def sql(self, text: str, parameters: commands.Parameters = None, **header: Any) -> Any:
+        return self.apply(self.log.sql(text, parameters, **header))
+
+    def script(self, *texts: str, **header: Any) -> Any:
+        return self.apply(self.log.script(*texts, **header))
+
+    def many(self, text: str, rows: Sequence[Any], **header: Any) -> Any:
+        return self.apply(self.log.many(text, rows, **header))
+
+    def batch(self, *entries: Entry) -> list[Any]:
+        """Apply entries, appended before, in one call."""
+        return [
+            None if packed is None else commands.decode_answer(packed)
+            for packed in self.machine.apply(entries)
+        ]
+
+    def rows(self, text: str) -> list[Any]:
+        """Look, through a connection of one's own."""
+        return rows(self.path, text)
+
+    def reopen(self) -> None:
+        self.machine.close()
+        self.machine = Machine.open(self.path)
+
+
+def rows(path: Path, text: str) -> list[Any]:
+    connection = open_connection(path, Role.SERVICE)
+    try:
+        return connection.execute(text).fetchall()
+    finally:
+        connection.close()
+
+
+def dump(path: Path) -> dict[str, list[Any]]:
+    """Schema and all rows of all tables, typed, in key order; rowids too where there are any."""
+    connection = open_connection(path, Role.SERVICE)
+    try:
+        return _dump(connection)
+    finally:
+        connection.close()
+
+
+def _dump(connection: apsw.Connection) -> dict[str, list[Any]]:
+    schema = connection.execute(
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema"
+        " WHERE name NOT LIKE 'sqlite\\_raftsql\\_%' ESCAPE '\\' ORDER BY type, name"
+    ).fetchall()
+    contents: dict[str, list[Any]] = {"schema": schema}
+    for kind, name, _, sql in schema:
+        if kind != "table" or "VIRTUAL TABLE" in str(sql).upper():
+            continue
+        keyed = "WITHOUT ROWID" in str(sql).upper()
+        columns = "*" if keyed else "rowid, *"
+        found = connection.execute(f'SELECT {columns} FROM "{name}"').fetchall()
+        contents[str(name)] = [[(type(v).__name__, repr(v)) for v in row] for row in found]
+    return contents
+
+
+FOREIGN_KEYS_OFF = Settings(0)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "a.db")
