@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+
+from raftsql.database import backup, checksum, internal, snapshot
+from raftsql.database.disk import Disk
+from raftsql.database.dump import dump
+from raftsql.database.environment import Role, open_connection
+from tests.database.test_checksum import ROWS, SCHEMA, summed
+
+SECRET = b"an answer that only one client may see" * 200
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[apsw.Connection]:
+    connection = open_connection(tmp_path / "database", Role.WRITER)
+    internal.create(connection)
+    connection.execute(SCHEMA)
+    for statement in ROWS:
+        connection.execute(statement)
+    with connection:
+        internal.keep_position(connection, 9, 1, 0)
+        internal.keep_fact(connection, "secret", SECRET)
+        internal.keep_session(connection, 1, SECRET, 10, 10)
+        internal.keep_answers(connection, 9, SECRET)
+    yield connection
+    connection.close()
+
+
+def test_a_backup_equals_the_database_and_any_sqlite_opens_it(
+    tmp_path: Path, writer: apsw.Connection
+) -> None:
+    position, digest = backup.take(tmp_path / "database", tmp_path / "backup", Disk())
+    assert position.index == 9
+    assert digest == snapshot.digest(tmp_path / "backup")
+    opened = snapshot.open_closed(tmp_path / "backup")
+    assert opened.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert not checksum.compare(summed(opened), summed(writer))
+    assert [path.name for path in tmp_path.glob("backup*")] == ["backup"]
+
+    other = sqlite3.connect(tmp_path / "backup")
+    assert other.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert other.execute("SELECT name FROM keyed ORDER BY id").fetchall() == [("A",), ("é",)]
+    assert other.execute("SELECT rowid FROM words WHERE words MATCH 'second'").fetchall() == [(2,)]
+    other.execute("INSERT INTO plain VALUES (10, 10)")
+    other.close()
+
+
+@pytest.mark.parametrize("vacuum", [False, True])
+def test_nothing_of_the_cluster_is_in_a_backup(
+    tmp_path: Path, writer: apsw.Connection, vacuum: bool
+) -> None:
+    assert SECRET[:30] in (tmp_path / "database-wal").read_bytes()
+    backup.take(tmp_path / "database", tmp_path / "backup", Disk(), vacuum=vacuum)
+    data = (tmp_path / "backup").read_bytes()
+    assert SECRET[:30] not in data
+    opened = snapshot.open_closed(tmp_path / "backup")
+    names = opened.execute("SELECT name, tbl_name, sql FROM sqlite_schema").fetchall()
+    assert not [row for row in names if "raftsql" in str(row)]
+    assert (opened.pragma("freelist_count") == 0) is vacuum
+
+
+def test_a_backup_is_of_one_moment_while_writes_go_on(
+    tmp_path: Path, writer: apsw.Connection
+) -> None:
+    writer.execute("CREATE TABLE big (id INTEGER PRIMARY KEY, pad)")
+    grow = "INSERT INTO big(pad) SELECT zeroblob(3000) FROM generate"
+    writer.execute("CREATE TABLE generate AS SELECT value FROM json_each(json_array(1,2,3,4,5))")
+    for _ in range(60):
+        writer.execute(grow)
+    before = summed(writer)
+    running = backup.Backup(tmp_path / "database", tmp_path / "backup")
+    steps = 0
+    while running.step(20):
+        writer.execute(grow)
+        writer.execute("UPDATE big SET pad = zeroblob(100) WHERE id % 7 = 0")
+        steps += 1
+    running.finish(Disk())
+    assert steps > 3
+    assert not checksum.compare(summed(snapshot.open_closed(tmp_path / "backup")), before)
+
+
+def test_chunks_are_the_file_from_any_place_on(tmp_path: Path, writer: apsw.Connection) -> None:
+    backup.take(tmp_path / "database", tmp_path / "backup", Disk())
+    data = (tmp_path / "backup").read_bytes()
+    parts = list(backup.chunks(tmp_path / "backup", size=10_000))
+    assert {len(part) for part in parts[:-1]} == {10_000}
+    assert b"".join(parts) == data
+    assert b"".join(backup.chunks(tmp_path / "backup", start=25_000)) == data[25_000:]
+
+
+def test_an_abandoned_backup_leaves_nothing(tmp_path: Path, writer: apsw.Connection) -> None:
+    running = backup.Backup(tmp_path / "database", tmp_path / "backup")
+    running.step(3)
+    running.abandon()
+    assert not list(tmp_path.glob("backup*"))
+
+
+def loaded(statements: Iterator[str]) -> apsw.Connection:
+    connection = apsw.Connection(":memory:")
+    for statement in statements:
+        connection.execute(statement)
+    return connection
+
+
+def dumped(connection: apsw.Connection) -> apsw.Connection:
+    with connection:
+        return loaded(dump(connection))
+
+
+def test_a_dump_makes_an_equal_database(writer: apsw.Connection) -> None:
+    writer.execute("PRAGMA user_version = 5; PRAGMA application_id = 77; ANALYZE")
+    again = dumped(writer)
+    assert not checksum.compare(summed(again), summed(writer))
+    assert again.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    assert again.pragma("user_version") == 5
+
+
+def test_every_value_survives_a_dump(writer: apsw.Connection) -> None:
+    chance = random.Random(1)
+    writer.execute("CREATE TABLE v (a)")
+    values: list[object] = [
+        None, 0, -1, 2**63 - 1, -(2**63), 0.0, -0.0, 1.0, 1e22, 5e-324, 1.7976931348623157e308,
+        float("inf"), float("-inf"), "", "it's", "line\nbreak\r\n", "nul\x00inside", "é\U0001f600",
+        b"", b"\x00\xff'",
+    ]  # fmt: skip
+    values += [chance.uniform(-1, 1) * 10 ** chance.randrange(-300, 300) for _ in range(2000)]
+    writer.executemany("INSERT INTO v VALUES (?)", [(value,) for value in values])
+    writer.execute("INSERT INTO v VALUES (CAST(x'ff27e9' AS TEXT))")
+    again = dumped(writer)
+    assert not checksum.compare(summed(again), summed(writer))
+
+
+def test_names_that_need_quotes_survive_a_dump() -> None:
+    connection = apsw.Connection(":memory:")
+    connection.execute('CREATE TABLE "a ""b"" c" ("select" INT, "x y", rowid)')
+    connection.execute("""INSERT INTO "a ""b"" c" VALUES (1, 'z', 5)""")
+    assert not checksum.compare(summed(dumped(connection)), summed(connection))
+
+
+def test_a_dump_has_nothing_of_the_cluster(writer: apsw.Connection) -> None:
+    with writer:
+        assert "raftsql" not in "".join(dump(writer))
+
+
+def test_a_dump_comes_one_statement_at_a_time(writer: apsw.Connection) -> None:
+    writer.execute("CREATE TABLE big (a)")
+    writer.execute("INSERT INTO big SELECT zeroblob(500000) FROM plain, plain")
+    with writer:
+        statements = dump(writer)
+        assert max(len(statement) for statement in statements) < 1_100_000
