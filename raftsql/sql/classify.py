@@ -22,7 +22,7 @@ from raftsql.sql.pragmas import (
     WRITE_PRAGMAS,
     boolean,
 )
-from raftsql.sql.tokens import Token, TokenKind, ascii_capitals
+from raftsql.sql.tokens import OPERATOR, QUOTED, STRING, WORD, Token, ascii_capitals
 from raftsql.sql.verdict import Refused
 
 
@@ -119,7 +119,7 @@ def classify(tokens: list[Token]) -> Class:
 
 def word(tokens: list[Token], place: int) -> str:
     """The bare word at a place in capitals, or nothing."""
-    if place >= len(tokens) or tokens[place].kind is not TokenKind.WORD:
+    if place >= len(tokens) or tokens[place].kind is not WORD:
         return ""
     return tokens[place].key
 
@@ -128,11 +128,11 @@ def main_verb(tokens: list[Token]) -> str:
     """The word that acts after a WITH list: SELECT, VALUES, INSERT, REPLACE, UPDATE or DELETE."""
     depth = 0
     for place, token in enumerate(tokens):
-        if token.key == "(" and token.kind is TokenKind.OPERATOR:
+        if token.key == "(" and token.kind is OPERATOR:
             depth += 1
-        elif token.key == ")" and token.kind is TokenKind.OPERATOR:
+        elif token.key == ")" and token.kind is OPERATOR:
             depth -= 1
-        elif depth == 0 and token.kind is TokenKind.WORD:
+        elif depth == 0 and token.kind is WORD:
             if token.key in ("SELECT", "VALUES", "INSERT", "UPDATE", "DELETE"):
                 return token.key
             if token.key == "REPLACE" and word(tokens, place + 1) == "INTO":
@@ -143,9 +143,9 @@ def main_verb(tokens: list[Token]) -> str:
 def is_name(tokens: list[Token], place: int) -> bool:
     """Whether a name may stand at this place: a word, or anything in quotes."""
     return place < len(tokens) and tokens[place].kind in (
-        TokenKind.WORD,
-        TokenKind.QUOTED,
-        TokenKind.STRING,
+        WORD,
+        QUOTED,
+        STRING,
     )
 
 

@@ -35,7 +35,7 @@ from raftsql.sql.pragmas import (
 )
 from raftsql.sql.split import statements
 from raftsql.sql.strict import order_refusal
-from raftsql.sql.tokens import Token, TokenKind, ascii_capitals, tokenize
+from raftsql.sql.tokens import STRING, WORD, Token, TokenKind, ascii_capitals, tokenize
 from raftsql.sql.verdict import Call, Mode, Pinned, Pure, Refused, Verdict
 
 INTERNAL_PREFIX: Final = "SQLITE_RAFTSQL_"
@@ -45,6 +45,7 @@ _INTERNAL: Final = Reason("it is a table of raftsql's own", "use `raftsql status
 _DATE_LITERAL: Final = re.compile(r"[-+0-9.]")
 """How a time that is not 'now' begins; 'now', 'subsec' and what SQLite may add begin otherwise."""
 _PURE: Final = Pure()
+_ILLEGAL: Final = TokenKind.ILLEGAL
 _LOGGED: Final = (StatementKind.WRITE, StatementKind.DDL)
 
 
@@ -52,7 +53,7 @@ def judge(text: str, mode: Mode) -> tuple[Class, Verdict]:
     """Classify and judge one statement, from its text alone."""
     tokens = tokenize(text)
     broken = _unreadable(text, tokens)
-    groups = statements(tokens)
+    groups = statements(tokens) if ";" in text else [tokens] if tokens else []
     if broken is None and len(groups) > 1:
         several = Reason("it holds more than one statement", "send them as a script")
         broken = refusal(groups[1], 0, "a second statement", several)
@@ -62,7 +63,10 @@ def judge(text: str, mode: Mode) -> tuple[Class, Verdict]:
     kind = classify(statement)
     if kind.refused is not None:
         return kind, kind.refused
-    verdict = _verdict(statement, kind.kind, mode)
+    verdict: Verdict | None = None
+    if INTERNAL_PREFIX.lower() in text.lower():
+        verdict = _internal_name(statement)
+    verdict = verdict or _verdict(statement, kind.kind, mode)
     if isinstance(verdict, Refused):
         return Class(StatementKind.REFUSED, refused=verdict), verdict
     return kind, verdict
@@ -79,7 +83,7 @@ def _unreadable(text: str, tokens: list[Token]) -> Refused | None:
         why = "half a surrogate pair is no character and has no UTF-8 form"
         return Refused("a lone surrogate", surrogate.start(), 1, why, "write whole characters")
     for token in tokens:
-        if token.kind is TokenKind.ILLEGAL:
+        if token.kind is _ILLEGAL:
             return _illegal(token)
     return None
 
@@ -98,7 +102,7 @@ def _verdict(tokens: list[Token], kind: StatementKind, mode: Mode) -> Verdict:
         return _scan(tokens, is_logged=False)
     if kind not in _LOGGED:
         return _PURE
-    verdict = _module_refusal(tokens) or _scan(tokens, is_logged=True)
+    verdict = _module_refusal(tokens) or _page_numbers(tokens) or _scan(tokens, is_logged=True)
     if mode is Mode.PINNED or isinstance(verdict, Refused):
         return verdict
     if isinstance(verdict, Pinned):
@@ -121,30 +125,35 @@ def _scan(tokens: list[Token], *, is_logged: bool) -> Verdict:
     calls = []
     for name in names(tokens):
         token = tokens[name.place]
-        refused = _refuse_name(tokens, name, is_logged)
-        if refused is not None:
-            return refused
-        if _is_pinned(tokens, name):
+        if name.role is not Role.DOUBT:
+            refused = _refuse_name(token, name, is_logged)
+            if refused is not None:
+                return refused
+        if token.key in PINNED_FUNCTIONS and _is_pinned(tokens, name):
             calls.append(Call(token.key, token.start))
-    if is_logged:
-        refused = _page_numbers(tokens)
-        if refused is not None:
-            return refused
     return Pinned(tuple(calls)) if calls else _PURE
 
 
-def _refuse_name(tokens: list[Token], name: Name, is_logged: bool) -> Refused | None:
-    key = tokens[name.place].key
-    if ascii_capitals(key).startswith(INTERNAL_PREFIX):
-        return refusal(tokens, name.place, key.lower(), _INTERNAL)
-    if name.role is Role.TABLE:
-        reason = _table_reason(ascii_capitals(key), is_logged)
-    elif name.role is Role.CALL:
-        reason = _function_reason(tokens[name.place], name, is_logged)
+def _refuse_name(token: Token, name: Name, is_logged: bool) -> Refused | None:
+    if name.role is Role.CALL:
+        reason = _function_reason(token, name, is_logged)
+        what = f"{token.key.lower()}()"
     else:
-        return None
-    what = f"{key.lower()}()" if name.role is Role.CALL else key.lower()
-    return None if reason is None else refusal(tokens, name.place, what, reason)
+        key = ascii_capitals(token.key)
+        what = key.lower()
+        if key.startswith(INTERNAL_PREFIX):
+            reason = _INTERNAL
+        else:
+            reason = _table_reason(key, is_logged) if name.role is Role.TABLE else None
+    return None if reason is None else refusal([token], 0, what, reason)
+
+
+def _internal_name(tokens: list[Token]) -> Refused | None:
+    """Refuse a name of ours wherever it stands; in a string it is a name only by its role."""
+    for place, token in enumerate(tokens):
+        if token.kind is not STRING and token.key.startswith(INTERNAL_PREFIX):
+            return refusal(tokens, place, token.key.lower(), _INTERNAL)
+    return None
 
 
 def _function_reason(token: Token, name: Name, is_logged: bool) -> Reason | None:
@@ -182,12 +191,11 @@ def _table_reason(key: str, is_logged: bool) -> Reason | None:
 
 
 def _is_pinned(tokens: list[Token], name: Name) -> bool:
+    if name.role is Role.TARGET:
+        return False
     token = tokens[name.place]
     if token.key in CLOCK_WORDS:
-        is_word = token.kind is TokenKind.WORD
-        return (is_word and name.role is not Role.TARGET) or name.role is Role.CALL
-    if name.role not in (Role.CALL, Role.TABLE, Role.DOUBT) or token.key not in PINNED_FUNCTIONS:
-        return False
+        return token.kind is WORD or name.role is not Role.TABLE
     if name.place + 1 >= len(tokens) or tokens[name.place + 1].key != "(":
         return False
     return token.key not in CLOCK_FUNCTIONS or _reads_clock(tokens, name.place)
@@ -251,9 +259,8 @@ def _judge_module(tokens: list[Token], place: int) -> Refused | None:
 
 def _page_numbers(tokens: list[Token]) -> Refused | None:
     """Refuse to store page numbers: the same tables may lie on other pages of another node."""
-    keys = {token.key for token in tokens}
-    if "ROOTPAGE" not in keys or not keys & {"SQLITE_SCHEMA", "SQLITE_MASTER"}:
+    place = next((n for n, token in enumerate(tokens) if token.key == "ROOTPAGE"), None)
+    if place is None or not any(t.key in ("SQLITE_SCHEMA", "SQLITE_MASTER") for t in tokens):
         return None
-    place = next(n for n, token in enumerate(tokens) if token.key == "ROOTPAGE")
     reason = Reason("page numbers differ from node to node", "leave the column out")
     return refusal(tokens, place, "rootpage", reason)

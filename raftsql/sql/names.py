@@ -11,23 +11,22 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import Final, NamedTuple
 
+from raftsql.sql.functions import CLOCK_WORDS
 from raftsql.sql.keywords import KEYWORDS, words
-from raftsql.sql.tokens import Token, TokenKind
+from raftsql.sql.tokens import OPERATOR, QUOTED, SEMICOLON, STRING, WORD, Token
 
 
 class Role(Enum):
     """What a name is where it stands."""
 
     CALL = "call"
-    """A function called in an expression."""
+    """A function called in an expression, or a keyword that is one, as CURRENT_DATE."""
     TABLE = "table"
     """A table read, perhaps with arguments: FROM json_each(…)."""
     TARGET = "target"
     """A table written or defined."""
     DOUBT = "doubt"
     """Before a parenthesis, and likely a column's type; a function if SQLite thinks otherwise."""
-    COLUMN = "column"
-    """Any other name."""
 
 
 class Name(NamedTuple):
@@ -53,32 +52,33 @@ _CLAUSES: Final = words(
     WHERE GROUP HAVING ORDER LIMIT WINDOW UNION INTERSECT EXCEPT SELECT SET RETURNING VALUES
     """
 )
-_NAME_KINDS: Final = (TokenKind.WORD, TokenKind.QUOTED, TokenKind.STRING)
-_NOTHING: Final = Token(TokenKind.SEMICOLON, ";", 0, 0)
+_FROM_WORDS: Final = words("FROM JOIN ON USING")
+_MOVES: Final = _CLAUSES | _FROM_WORDS
+_NOTHING: Final = Token(SEMICOLON, ";", 0, 0)
 
 # Where in a FROM clause a parenthesis level is.
 _OUTSIDE, _TABLES, _CONSTRAINT = range(3)
 
 
 def names(tokens: list[Token]) -> Iterator[Name]:
-    """Walk over a statement's names with their roles; arguments of a module are left out."""
-    defines_columns = _defines_columns(tokens)
+    """Walk over a statement's calls and tables, without columns and a module's arguments."""
+    is_virtual = [token.key for token in tokens[:3]] == ["CREATE", "VIRTUAL", "TABLE"]
+    depth_certain = 3 if _defines_columns(tokens) else 1
     levels = [_OUTSIDE]
     before = _NOTHING
     for place, token in enumerate(tokens):
         kind = token.kind
-        if kind is TokenKind.WORD:
-            levels[-1] = _clause(token.key, before, levels[-1])
-        if kind in _NAME_KINDS:
+        if kind is OPERATOR:
+            _enter_or_leave(token.key, before, levels)
+        elif kind is WORD or kind is QUOTED or kind is STRING:
+            if kind is WORD and token.key in _MOVES:
+                levels[-1] = _clause(token.key, before, levels[-1])
             role = _role(tokens, place, before, levels[-1])
             if role is not None:
-                certain = _is_certain(before) and not (defines_columns and len(levels) < 3)
-                yield Name(role, place, certain)
-            if before.key == "USING" and _creates_virtual_table(tokens):
+                yield Name(role, place, len(levels) >= depth_certain and _is_certain(before))
+            if is_virtual and before.key == "USING":
                 return
-        elif kind is TokenKind.OPERATOR:
-            _enter_or_leave(token.key, before, levels)
-        elif kind is TokenKind.SEMICOLON:
+        elif kind is SEMICOLON:
             levels = [_OUTSIDE]
         before = token
 
@@ -86,8 +86,8 @@ def names(tokens: list[Token]) -> Iterator[Name]:
 def _clause(word: str, before: Token, level: int) -> int:
     if word == "JOIN" or (word == "FROM" and before.key != "DISTINCT"):
         return _TABLES
-    if word in ("ON", "USING") and level == _TABLES:
-        return _CONSTRAINT
+    if word in ("ON", "USING"):
+        return _CONSTRAINT if level == _TABLES else level
     return _OUTSIDE if word in _CLAUSES else level
 
 
@@ -102,53 +102,55 @@ def _enter_or_leave(operator: str, before: Token, levels: list[int]) -> None:
 
 
 def _opens_table(before: Token) -> bool:
-    if before.kind is TokenKind.WORD:
+    if before.kind is WORD:
         return before.key in ("FROM", "JOIN")
-    return before.kind is TokenKind.OPERATOR and before.key in ("(", ",")
+    return before.kind is OPERATOR and before.key in ("(", ",")
 
 
 def _role(tokens: list[Token], place: int, before: Token, level: int) -> Role | None:
-    """The role of the name at a place; None for keywords and strings that name nothing."""
+    """The role of the name at a place; None for columns, keywords and strings that name nothing."""
     token = tokens[place]
-    called = place + 1 < len(tokens) and tokens[place + 1].key == "("
-    called = called and tokens[place + 1].kind is TokenKind.OPERATOR
-    is_word = before.kind is TokenKind.WORD
-    qualified = before.kind is TokenKind.OPERATOR and before.key == "."
-    if level == _TABLES and (qualified or _opens_table(before)):
+    is_word = before.kind is WORD
+    if is_word and before.key in _TARGET_BEFORE:
+        return Role.TARGET
+    if level == _TABLES and (_opens_table(before) or _is_dot(before)):
         return Role.TABLE
     if is_word and before.key == "IN":
         return Role.TABLE
-    if is_word and before.key in _TARGET_BEFORE:
-        return Role.TARGET
-    if token.kind is TokenKind.STRING:
+    if token.kind is STRING:
         return None
-    if not called:
-        return Role.COLUMN
+    if not _opens(tokens, place + 1):
+        return Role.CALL if token.key in CLOCK_WORDS and token.kind is WORD else None
     if _names_index_table(tokens, before) or _names_list(tokens, place, before):
         return Role.TARGET
-    if qualified or before.kind is TokenKind.QUOTED or (is_word and before.key not in KEYWORDS):
+    if _is_dot(before) or before.kind is QUOTED or (is_word and before.key not in KEYWORDS):
         return Role.DOUBT
     return Role.CALL
 
 
+def _opens(tokens: list[Token], place: int) -> bool:
+    return place < len(tokens) and tokens[place].key == "(" and tokens[place].kind is OPERATOR
+
+
+def _is_dot(token: Token) -> bool:
+    return token.key == "." and token.kind is OPERATOR
+
+
 def _names_index_table(tokens: list[Token], before: Token) -> bool:
-    if before.key != "ON" or before.kind is not TokenKind.WORD:
+    if before.key != "ON" or before.kind is not WORD:
         return False
     return tokens[0].key == "CREATE" and tokens[1].key in ("INDEX", "UNIQUE")
 
 
 def _names_list(tokens: list[Token], place: int, before: Token) -> bool:
     """Whether this is the second or a later table of a WITH list: `, name(columns) AS (`."""
-    if before.key != "," or before.kind is not TokenKind.OPERATOR:
+    if before.key != "," or before.kind is not OPERATOR:
         return False
     end = closing(tokens, place + 1) + 1
     if end + 1 >= len(tokens) or tokens[end].key != "AS":
         return False
     following = tokens[end + 1]
-    return following.key in ("(", "NOT", "MATERIALIZED") and following.kind in (
-        TokenKind.OPERATOR,
-        TokenKind.WORD,
-    )
+    return following.key in ("(", "NOT", "MATERIALIZED") and following.kind in (OPERATOR, WORD)
 
 
 def closing(tokens: list[Token], opening: int) -> int:
@@ -156,7 +158,7 @@ def closing(tokens: list[Token], opening: int) -> int:
     depth = 0
     for place in range(opening, len(tokens)):
         token = tokens[place]
-        if token.kind is TokenKind.OPERATOR:
+        if token.kind is OPERATOR:
             depth += (token.key == "(") - (token.key == ")")
             if depth == 0:
                 return place
@@ -164,16 +166,12 @@ def closing(tokens: list[Token], opening: int) -> int:
 
 
 def _is_certain(before: Token) -> bool:
-    if before.kind is TokenKind.WORD:
+    if before.kind is WORD:
         return before.key in _EXPRESSION_BEFORE
-    return before.kind is TokenKind.OPERATOR and before.key not in (".", ")")
+    return before.kind is OPERATOR and before.key not in (".", ")")
 
 
 def _defines_columns(tokens: list[Token]) -> bool:
     """Whether names before parentheses outside of deeper ones are types of columns."""
     head = [token.key for token in tokens[:2]]
     return head in (["CREATE", "TABLE"], ["ALTER", "TABLE"])
-
-
-def _creates_virtual_table(tokens: list[Token]) -> bool:
-    return [token.key for token in tokens[:3]] == ["CREATE", "VIRTUAL", "TABLE"]

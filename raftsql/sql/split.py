@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from raftsql.sql.tokens import Token, TokenKind, tokenize
+from raftsql.sql.tokens import SEMICOLON, WORD, Token, tokenize
 
 
 class Piece(NamedTuple):
@@ -32,7 +32,7 @@ def statements(tokens: list[Token]) -> list[list[Token]]:
     for place, token in enumerate(tokens):
         if place == first:
             in_trigger = begins_trigger(tokens, place)
-        if token.kind is not TokenKind.SEMICOLON:
+        if token.kind is not SEMICOLON:
             continue
         if in_trigger and not _ends_trigger(tokens, place):
             continue
@@ -46,7 +46,7 @@ def statements(tokens: list[Token]) -> list[list[Token]]:
 
 def begins_trigger(tokens: list[Token], place: int) -> bool:
     """Whether a CREATE TRIGGER stands here: its body has semicolons of its own."""
-    words = [t.key if t.kind is TokenKind.WORD else "" for t in tokens[place : place + 6]]
+    words = [t.key if t.kind is WORD else "" for t in tokens[place : place + 6]]
     if words and words[0] == "EXPLAIN":
         words = words[3:] if words[1:3] == ["QUERY", "PLAN"] else words[1:]
     if len(words) > 1 and words[0] == "CREATE" and words[1] in ("TEMP", "TEMPORARY"):
@@ -58,7 +58,7 @@ def _ends_trigger(tokens: list[Token], place: int) -> bool:
     """Whether the semicolon here follows `; END`, which closes a trigger's body."""
     return (
         place >= 2
-        and tokens[place - 1].kind is TokenKind.WORD
+        and tokens[place - 1].kind is WORD
         and tokens[place - 1].key == "END"
-        and tokens[place - 2].kind is TokenKind.SEMICOLON
+        and tokens[place - 2].kind is SEMICOLON
     )

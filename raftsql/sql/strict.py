@@ -15,7 +15,7 @@ from typing import Final
 from raftsql.sql.classify import refusal, word
 from raftsql.sql.functions import ORDER_DEPENDENT_AGGREGATES, Reason
 from raftsql.sql.names import closing
-from raftsql.sql.tokens import Token, TokenKind
+from raftsql.sql.tokens import OPERATOR, QUOTED, SEMICOLON, WORD, Token
 from raftsql.sql.verdict import Refused
 
 _LIMIT: Final = Reason(
@@ -44,15 +44,15 @@ def order_refusal(tokens: list[Token]) -> Refused | None:
     """Refuse the first choice of rows that rests on their order unsaid."""
     queries = [_Query()]
     for place, token in enumerate(tokens):
-        if token.kind is TokenKind.WORD:
+        if token.kind is WORD:
             if token.key == "LIMIT" and _is_arbitrary(tokens, place, queries[-1]):
                 return refusal(tokens, place, "LIMIT", _LIMIT)
             _read(token.key, queries[-1])
-        elif token.kind is TokenKind.SEMICOLON:
+        elif token.kind is SEMICOLON:
             queries = [_Query()]
-        elif token.kind is TokenKind.OPERATOR and token.key == "(":
+        elif token.kind is OPERATOR and token.key == "(":
             queries.append(_Query(is_test=place > 0 and word(tokens, place - 1) == "EXISTS"))
-        elif token.kind is TokenKind.OPERATOR and token.key == ")" and len(queries) > 1:
+        elif token.kind is OPERATOR and token.key == ")" and len(queries) > 1:
             queries.pop()
         if _is_unordered_aggregate(tokens, place):
             return refusal(tokens, place, f"{token.key.lower()}()", _AGGREGATE)
@@ -76,8 +76,8 @@ def _is_arbitrary(tokens: list[Token], place: int, query: _Query) -> bool:
 def _is_unordered_aggregate(tokens: list[Token], place: int) -> bool:
     token = tokens[place]
     if token.key not in ORDER_DEPENDENT_AGGREGATES or token.kind not in (
-        TokenKind.WORD,
-        TokenKind.QUOTED,
+        WORD,
+        QUOTED,
     ):
         return False
     if place + 1 >= len(tokens) or tokens[place + 1].key != "(":
@@ -120,8 +120,8 @@ def _says_order(tokens: list[Token], opening: int, end: int) -> bool:
     depth = 0
     for place in range(opening, end + 1):
         token = tokens[place]
-        if token.kind is TokenKind.OPERATOR:
+        if token.kind is OPERATOR:
             depth += (token.key == "(") - (token.key == ")")
-        elif depth == 1 and token.key == "ORDER" and token.kind is TokenKind.WORD:
+        elif depth == 1 and token.key == "ORDER" and token.kind is WORD:
             return True
     return False

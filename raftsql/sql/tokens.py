@@ -35,6 +35,14 @@ class TokenKind(IntEnum):
     """No token of SQLite's: an open quote, a stray character."""
 
 
+WORD: Final = TokenKind.WORD
+QUOTED: Final = TokenKind.QUOTED
+STRING: Final = TokenKind.STRING
+OPERATOR: Final = TokenKind.OPERATOR
+SEMICOLON: Final = TokenKind.SEMICOLON
+"""The kinds that loops over tokens ask for, without the cost of looking them up in the class."""
+
+
 class Token(NamedTuple):
     """One token of a text, and where it stands."""
 
@@ -46,40 +54,46 @@ class Token(NamedTuple):
     end: int
 
 
-# The order of the alternatives is SQLite's: a word may begin with x, but x'00' is a blob.
+# Every place of a text matches: spaces and comments, and then one token or the end. So a search
+# never steps into the middle of a comment. The order of the alternatives is SQLite's: a word may
+# begin with x, but x'00' is a blob.
 _PATTERN: Final = re.compile(
     r"""
-      (?P<space> [ \t\n\f\r][ \t\n\v\f\r]* | \ufeff | --[^\n]* | /\*(?=.)(?:.*?\*/|.*\Z) )
-    | (?P<blob> [xX]'[^']*'? )
-    | (?P<word> [A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]* )
-    | (?P<string> '[^']*+(?:''[^']*+)*+' )
-    | (?P<quoted> "[^"]*+(?:""[^"]*+)*+" | `[^`]*+(?:``[^`]*+)*+` | \[[^\]]*+\] )
-    | (?P<number> (?: 0[xX][0-9a-fA-F][0-9a-fA-F_]*
-                    | (?: [0-9][0-9_]*(?:\.[0-9_]*)? | \.[0-9][0-9_]* )
-                      (?: [eE][+-]?[0-9][0-9_]* )?
-                  )
-                  [A-Za-z0-9_$\x80-\U0010ffff]* )
-    | (?P<variable> \?[0-9]*
-                  | [$@:\#](?:::)*[A-Za-z0-9_$\x80-\U0010ffff]
-                    (?: [A-Za-z0-9_$\x80-\U0010ffff] | :: )*+ (?: \([^)\t-\r\ ]*\)? )?
-                  | [$@:\#](?:::)* )
-    | (?P<semicolon> ; )
-    | (?P<operator> ->>? | \|\| | << | >> | <> | <= | >= | == | != | [-+*/%&|~<>=,().] )
-    | (?P<illegal> ['"`\[].*\Z | . )
+    (?: [ \t\n\f\r][ \t\n\v\f\r]* | \ufeff | --[^\n]* | /\*(?=.)(?:.*?\*/|.*\Z) )*+
+    (?:
+      ( [xX]'[^']*'? )
+    | ( [A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]* )
+    | ( ->>? | \|\| | << | >> | <> | <= | >= | == | != | [-+*/%&|~<>=,()] | \.(?![0-9]) )
+    | ( '[^']*+(?:''[^']*+)*+' )
+    | ( "[^"]*+(?:""[^"]*+)*+" | `[^`]*+(?:``[^`]*+)*+` | \[[^\]]*+\] )
+    | ( (?: 0[xX][0-9a-fA-F][0-9a-fA-F_]*
+          | (?: [0-9][0-9_]*(?:\.[0-9_]*)? | \.[0-9][0-9_]* ) (?: [eE][+-]?[0-9][0-9_]* )?
+        )
+        [A-Za-z0-9_$\x80-\U0010ffff]* )
+    | ( \?[0-9]*
+      | [$@:\#](?:::)*[A-Za-z0-9_$\x80-\U0010ffff]
+        (?: [A-Za-z0-9_$\x80-\U0010ffff] | :: )*+ (?: \([^)\t-\r\ ]*\)? )?
+      | [$@:\#](?:::)* )
+    | ( ; )
+    | ( ['"`\[].*\Z | . )
+    | \Z
+    )
     """,
     re.VERBOSE | re.DOTALL,
 )
-_KINDS: Final = {
-    "word": TokenKind.WORD,
-    "quoted": TokenKind.QUOTED,
-    "string": TokenKind.STRING,
-    "blob": TokenKind.BLOB,
-    "number": TokenKind.NUMBER,
-    "variable": TokenKind.VARIABLE,
-    "operator": TokenKind.OPERATOR,
-    "semicolon": TokenKind.SEMICOLON,
-    "illegal": TokenKind.ILLEGAL,
-}
+_KINDS: Final = (
+    None,
+    TokenKind.BLOB,
+    WORD,
+    OPERATOR,
+    STRING,
+    QUOTED,
+    TokenKind.NUMBER,
+    TokenKind.VARIABLE,
+    SEMICOLON,
+    TokenKind.ILLEGAL,
+)
+"""The kind of each group of the pattern."""
 _NUMBER: Final = re.compile(
     r"0[xX][0-9a-fA-F][0-9a-fA-F_]*|(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][+-]?[0-9][0-9_]*)?"
 )
@@ -89,22 +103,23 @@ _BLOB: Final = re.compile(r"[xX]'(?:[0-9a-fA-F]{2})*'")
 def tokenize(text: str) -> list[Token]:
     """Cut a text into its tokens, without spaces and comments. It never raises."""
     found = []
-    word = TokenKind.WORD
-    operator = TokenKind.OPERATOR
     for match in _PATTERN.finditer(text):
-        group = match.lastgroup
-        if group == "space":
-            continue
-        start, end = match.span()
-        key = match.group()
-        if group == "word":
-            found.append(Token(word, ascii_capitals(key), start, end))
-        elif group == "operator":
-            found.append(Token(operator, key, start, end))
-        else:
-            assert group is not None, "every alternative of the pattern is named"
-            found.append(_token(_KINDS[group], key, start, end))
+        group = match.lastindex
+        if group is None:
+            break
+        start, end = match.span(group)
+        key = text[start:end]
+        kind = _KINDS[group]
+        if kind is WORD:
+            key = key.upper() if key.isascii() else ascii_capitals(key)
+        elif kind is not OPERATOR:
+            kind, key = _refined(kind, key)
+        found.append(_new(Token, (kind, key, start, end)))
     return found
+
+
+_new: Final = tuple.__new__
+"""Half the price of Token(…), and a statement has dozens."""
 
 
 def ascii_capitals(name: str) -> str:
@@ -115,14 +130,14 @@ def ascii_capitals(name: str) -> str:
 _CAPITALS: Final = {letter: letter - 32 for letter in range(ord("a"), ord("z") + 1)}
 
 
-def _token(kind: TokenKind, text: str, start: int, end: int) -> Token:
-    if kind is TokenKind.STRING:
-        return Token(kind, text[1:-1].replace("''", "'"), start, end)
-    if kind is TokenKind.QUOTED:
-        return Token(kind, ascii_capitals(_unquoted(text)), start, end)
-    if not _is_legal(kind, text):
-        return Token(TokenKind.ILLEGAL, text, start, end)
-    return Token(kind, text, start, end)
+def _refined(kind: TokenKind | None, text: str) -> tuple[TokenKind, str]:
+    """What the pattern leaves open: content without quotes, and what only looks like a token."""
+    assert kind is not None, "every group of the pattern has a kind"
+    if kind is STRING:
+        return kind, text[1:-1].replace("''", "'")
+    if kind is QUOTED:
+        return kind, ascii_capitals(_unquoted(text))
+    return (kind if _is_legal(kind, text) else TokenKind.ILLEGAL), text
 
 
 def _unquoted(text: str) -> str:
