@@ -170,3 +170,18 @@ def test_a_segment_under_another_name_is_not_taken_for_it() -> None:
     files.rename(FOLDER / names[0], FOLDER / names[1])
     with pytest.raises(CorruptJournal):
         opened(files)
+
+
+def test_a_batch_of_another_history_at_the_same_place_is_damage() -> None:
+    files, other = MemoryFiles(), MemoryFiles()
+    for each, sizes in ((files, (60, 60, 60)), (other, (316, 60))):
+        journal, model = opened(each), Model()
+        for size in sizes:
+            model = do(journal, model, Append(count=1, payload_bytes=size))
+    start, end = last_batch(other)
+    assert last_batch(files) == (start, end), "both histories have a batch here"
+    inode = files.seen[str(FIRST)]
+    inode.seen[start:end] = other.content(FIRST)[start:end]
+    with pytest.raises(CorruptJournal) as raised:
+        opened(files)
+    assert raised.value.offset == start

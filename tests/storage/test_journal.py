@@ -247,3 +247,16 @@ def test_an_index_of_a_full_segment_that_is_damaged_is_not_used() -> None:
     for name in names:
         files.unlink(FOLDER / name)
     assert everything(opened(files)) == expected
+
+
+def test_compaction_keeps_exactly_what_follows_the_base() -> None:
+    for upto in range(1, 131):
+        files = MemoryFiles()
+        journal = Journal.open(FOLDER, files, segment_bytes=1024)
+        for first in range(1, 121, 4):
+            journal.save(TERM, entries(first, first + 3))
+        journal.save(HardState(2, 0), entries(115, 130, term=2))
+        journal.compact(Position(upto, journal.term(upto)))
+        expected = (entries(1, 114) + entries(115, 130, term=2))[upto:]
+        assert everything(journal) == expected
+        assert everything(Journal.open(FOLDER, files, segment_bytes=1024)) == expected
