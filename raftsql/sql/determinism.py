@@ -37,6 +37,7 @@ from raftsql.sql.split import statements
 from raftsql.sql.strict import order_refusal
 from raftsql.sql.tokens import STRING, WORD, Token, TokenKind, ascii_capitals, tokenize
 from raftsql.sql.verdict import Call, Mode, Pinned, Pure, Refused, Verdict
+from raftsql.sql.witness import reading_of
 
 INTERNAL_PREFIX: Final = "SQLITE_RAFTSQL_"
 """Tables of ours in the user's file; nobody else may name them."""
@@ -67,6 +68,8 @@ def judge(text: str, mode: Mode) -> tuple[Class, Verdict]:
     if INTERNAL_PREFIX.lower() in text.lower():
         verdict = _internal_name(statement)
     verdict = verdict or _verdict(statement, kind.kind, mode)
+    if mode is Mode.STRICT and kind.kind is StatementKind.WRITE:
+        verdict = _cross_examined(text, statement, verdict)
     if isinstance(verdict, Refused):
         return Class(StatementKind.REFUSED, refused=verdict), verdict
     return kind, verdict
@@ -108,6 +111,20 @@ def _verdict(tokens: list[Token], kind: StatementKind, mode: Mode) -> Verdict:
     if isinstance(verdict, Pinned):
         return _strict_refusal(verdict.calls[0])
     return order_refusal(tokens) or verdict
+
+
+def _cross_examined(text: str, tokens: list[Token], verdict: Verdict) -> Verdict:
+    """Strict mode's second opinion on what tokens found pure."""
+    seen = reading_of(text) if isinstance(verdict, Pure) else None
+    if seen is None or not (seen.calls or seen.has_arbitrary_limit):
+        return verdict
+    what = ", ".join(sorted(seen.calls)).lower() or "LIMIT"
+    reason = Reason(
+        "a second reading finds that it depends on clock, chance or an order unsaid, and this"
+        " cluster runs in strict mode",
+        "write it more plainly",
+    )
+    return refusal(tokens, 0, what, reason)
 
 
 def _strict_refusal(call: Call) -> Refused:

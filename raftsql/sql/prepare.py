@@ -19,7 +19,7 @@ from raftsql.sql.functions import (
     PURE_FUNCTIONS,
     Reason,
 )
-from raftsql.sql.plans import Plan
+from raftsql.sql.plans import Plan, plan
 from raftsql.sql.tokens import ascii_capitals
 from raftsql.sql.verdict import Call, Mode, Pinned, Pure, Refused, Verdict
 
@@ -45,6 +45,14 @@ class Prepare(Protocol):
     def actions(self, text: str) -> Prepared:
         """What the statement would do; an error of SQL is reported, not raised."""
         ...
+
+
+def examine(text: str, *, mode: Mode = Mode.PINNED, schema: Prepare | None = None) -> Verdict:
+    """Judge a text, and ask SQLite too where a schema is at hand. Plans remember; this does not."""
+    decided = plan(text, mode)
+    if schema is None or isinstance(decided.verdict, Refused):
+        return decided.verdict
+    return confirm(decided, schema.actions(text), mode)
 
 
 def confirm(plan: Plan, prepared: Prepared, mode: Mode) -> Verdict:

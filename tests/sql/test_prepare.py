@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raftsql.sql.plans import plan
-from raftsql.sql.prepare import Prepared, confirm
+from raftsql.sql.prepare import Prepared, confirm, examine
 from raftsql.sql.verdict import Mode, Pinned, Pure, Refused
 
 READ = plan("SELECT * FROM v")
@@ -54,3 +54,18 @@ def test_an_error_of_sqlite_is_a_refusal_at_its_place() -> None:
 def test_what_was_refused_stays_refused() -> None:
     refused = plan("ATTACH 'x' AS y")
     assert confirm(refused, Prepared(True), Mode.PINNED) is refused.verdict
+
+
+class Schema:
+    """A prepare that has been asked."""
+
+    def actions(self, text: str) -> Prepared:
+        return Prepared(text.startswith("SELECT"), frozenset({"randomblob"}))
+
+
+def test_a_text_is_judged_by_tokens_alone_or_with_a_schema() -> None:
+    assert examine("INSERT INTO v VALUES (1)") == Pure()
+    assert isinstance(examine("INSERT INTO v VALUES (1)", schema=Schema()), Pinned)
+    strict = examine("INSERT INTO v VALUES (1)", mode=Mode.STRICT, schema=Schema())
+    assert isinstance(strict, Refused)
+    assert isinstance(examine("ATTACH 'x' AS y", schema=Schema()), Refused)
