@@ -3,8 +3,8 @@
 It keeps what programs see (the kernel's memory) apart from what is durable (the disk):
 - a write is seen at once and durable after `sync`; at a `crash` each write since then is kept,
   dropped, cut after any byte, or kept in some of its sectors, as chance has it;
-- a name (created, renamed, removed) is durable after `sync_folder`; at a crash each change since
-  then may be lost, and the later ones with it;
+- a name (created, renamed, removed) is durable after `sync_folder`; at a crash any of the changes
+  since then may be lost, in any order;
 - a failed `sync` forgets what was to be written: the program goes on seeing it, the disk never
   gets it, and the next `sync` says all is well.
 
@@ -217,10 +217,7 @@ class MemoryFiles:
             for change in inode.pending:
                 _survive(inode.disk, change, chance)
             inode.pending.clear()
-        keep = chance.randint(0, len(self.names_pending))
-        for _, changes in self.names_pending[:keep]:
-            _rename(self.disk, changes)
-        self.names_pending.clear()
+        self._survive_names(chance)
         self.seen = dict(self.disk)
         for inode in self.seen.values():
             inode.seen = bytearray(inode.disk)
@@ -257,6 +254,20 @@ class MemoryFiles:
         if fault is Fault.POWER and name not in ("write", "sync"):
             raise PowerLoss
         return fault
+
+    def _survive_names(self, chance: Random) -> None:
+        """Lose changes of names: the latest ones, or any, but none that builds on a lost one."""
+        keep = chance.randint(0, len(self.names_pending))
+        any_order = chance.random() < 0.5
+        lost: set[str] = set()
+        for place, (_, changes) in enumerate(self.names_pending):
+            names = {name for name, _ in changes}
+            kept = chance.random() < 0.5 if any_order else place < keep
+            if kept and not names & lost:
+                _rename(self.disk, changes)
+            else:
+                lost |= names
+        self.names_pending.clear()
 
     def _inode(self, path: Path) -> Inode:
         inode = self.seen.get(str(path))

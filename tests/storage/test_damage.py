@@ -79,6 +79,24 @@ def test_damage_in_a_full_segment_is_found_when_it_is_read() -> None:
     assert raised.value.offset <= offset
 
 
+def test_a_flipped_bit_in_a_full_segment_without_an_index_is_named_at_the_start() -> None:
+    reference = MemoryFiles()
+    written(reference, close=True)
+    used = len(reference.content(FIRST).rstrip(b"\0"))
+    for offset in range(0, used, 13):
+        files = MemoryFiles()
+        model = written(files, close=True)
+        files.unlink(FIRST.with_suffix(".index"))
+        files.flip(FIRST, offset, offset % 8)
+        damage = named_damage(files, model)
+        if damage is None:
+            # Between two batches lie bytes that mean nothing.
+            assert reference.content(FIRST)[offset] == 0
+        else:
+            assert damage.file == FIRST
+            assert damage.offset <= offset
+
+
 def last_batch(files: MemoryFiles) -> tuple[int, int]:
     """Where the last batch of a journal of one segment starts and ends."""
     content = files.content(FIRST)

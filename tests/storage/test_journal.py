@@ -260,3 +260,20 @@ def test_compaction_keeps_exactly_what_follows_the_base() -> None:
         expected = (entries(1, 114) + entries(115, 130, term=2))[upto:]
         assert everything(journal) == expected
         assert everything(Journal.open(FOLDER, files, segment_bytes=1024)) == expected
+
+
+def test_removed_segments_that_a_crash_brought_back_are_removed_again() -> None:
+    for back in range(1, 16):
+        files = MemoryFiles()
+        journal = opened(files)
+        for first in range(1, 1001, 10):
+            journal.save(TERM, entries(first, first + 9))
+        names = [name for name in files.names(FOLDER) if name.endswith(".segment")]
+        removed = {name: files.seen[str(FOLDER / name)] for name in names[:4]}
+        journal.compact(Position(900, 1))
+        assert len(names) > 5
+        for place, name in enumerate(removed):
+            if back >> place & 1:
+                files.seen[str(FOLDER / name)] = removed[name]
+        assert everything(opened(files)) == entries(901, 1000)
+        assert not set(removed) & set(files.names(FOLDER))
