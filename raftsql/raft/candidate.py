@@ -63,7 +63,8 @@ class Candidate:
 
     def stored(self) -> None:
         """The own vote counts when it is durable, like everybody's."""
-        if not self.pre and self.votes[self.node.id] is None and self.node.state_is_durable():
+        own = self.votes.get(self.node.id, False)
+        if not self.pre and own is None and self.node.state_is_durable():
             self._count(self.node.id, granted=True)
 
     def _count(self, voter: NodeId, *, granted: bool) -> None:

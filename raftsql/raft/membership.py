@@ -187,6 +187,11 @@ class History:
         """The membership that was in force at `index`, which is not before the oldest known."""
         return next(kept for start, kept in reversed(self._steps) if start <= index)
 
+    def since(self, index: int) -> list[Membership]:
+        """The membership in force at `index`, and those that came after it."""
+        first = max(place for place, step in enumerate(self._steps) if step[0] <= index)
+        return [membership for _, membership in self._steps[first:]]
+
     def append(self, entries: Sequence[Entry]) -> None:
         """Take note of the membership entries among those just appended."""
         for entry in entries:

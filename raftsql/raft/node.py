@@ -140,9 +140,19 @@ class Node:
                 return NOBODY
 
     @property
+    def handed_out(self) -> int:
+        """Everything up to here was given to be applied, and may have been."""
+        return self._handed_out
+
+    @property
     def promotable(self) -> bool:
-        """Whether this node may campaign: a voter by its own log, whose state is all there."""
-        return self.membership.is_voter(self.id) and self.installing is None and not self.removed
+        """Whether this node may campaign: a voter by its own log, whose state is all there.
+
+        One that its newest entries remove or demote is needed until they commit: perhaps nobody
+        else holds those entries, and then nobody else can be elected (thesis 4.2.2).
+        """
+        voter = any(m.is_voter(self.id) for m in self.history.since(self.log.committed))
+        return voter and self.installing is None and not self.removed
 
     def wake_at(self) -> int:
         """When `tick` is needed at the latest, if nothing else happens before."""
