@@ -1,0 +1,213 @@
+"""Checks a stranger's database file before it may become the cluster's, and makes it fit.
+
+Whoever made the file may have meant harm: broken pages that make a parser stumble, a schema
+written by hand, functions hidden in triggers and defaults, a CHECK that never ends. So it is
+opened by a connection that can do nothing but look (read-only, no triggers, no views, nothing
+trusted in the schema, sizes limited, each action asked about), the text of every object is judged
+by the rules that any statement of a client is judged by, and its pages are checked.
+
+A file that passes is made ready by `prepare`: it gets the internal tables of the running cluster,
+so that sessions, membership and place in the log outlive the switch, which `installation` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import apsw
+
+from raftsql.database import guard, internal, snapshot, text
+from raftsql.database.checksum import quoted
+from raftsql.database.environment import LIMITS
+from raftsql.database.reader import STEPS_BETWEEN_LOOKS
+from raftsql.raft.messages import Position
+from raftsql.sql.classify import StatementKind
+from raftsql.sql.determinism import judge
+from raftsql.sql.verdict import Mode, Refused, sentence
+
+FINDINGS_MAX: Final = 10
+"""Problems of one kind that are told; more would not help anybody."""
+
+_MAGIC: Final = b"SQLite format 3\x00"
+_OWN_TABLES: Final = frozenset({"sqlite_sequence", "sqlite_stat1", "sqlite_stat3", "sqlite_stat4"})
+"""Tables that SQLite makes by itself, and the only ones that may have such names."""
+
+
+class Problem(NamedTuple):
+    """Something for which a file is refused."""
+
+    where: str
+    """The file, or an object of its schema."""
+    why: str
+
+
+class InspectionCut(Exception):
+    """Time was up before the file was looked through: it is neither good nor bad."""
+
+
+def inspect(
+    path: Path, *, mode: Mode = Mode.PINNED, expired: Callable[[], bool] | None = None
+) -> list[Problem]:
+    """Say what keeps a closed file from being restored; nothing does when the list is empty."""
+    try:
+        broken = list(_header_problems(path))
+        if broken:
+            return broken
+        connection = _open_to_look(path, expired)
+    except (apsw.Error, OSError) as error:
+        return [Problem("file", f"it can't be opened: {error}")]
+    try:
+        # The schema first: it is short, and says what the pages' check would have to compute.
+        found = list(_schema_problems(connection, mode))
+        return found or list(_page_problems(connection))
+    except apsw.InterruptError as error:
+        raise InspectionCut(f"{path.name} was not looked through in time") from error
+    except (apsw.Error, UnicodeError) as error:
+        return [Problem("file", f"it is damaged: {error}")]
+    finally:
+        connection.close()
+
+
+def _header_problems(path: Path) -> Iterator[Problem]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = file.read(100)
+    if len(header) < 100 or not header.startswith(_MAGIC):
+        yield Problem("file", "it is no SQLite database")
+        return
+    page = int.from_bytes(header[16:18], "big")
+    page = 65_536 if page == 1 else page
+    if page < 512 or page & (page - 1):
+        yield Problem("file", f"its header says pages of {page} bytes, which no database has")
+    elif size % page:
+        yield Problem("file", "it ends within a page: a part of it is missing")
+
+
+def _open_to_look(path: Path, expired: Callable[[], bool] | None) -> apsw.Connection:
+    connection = snapshot.open_closed(path)
+    _harden(connection)
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_VIEW, 0)
+    connection.execute("PRAGMA query_only = ON")
+    connection.authorizer = _may_look
+    if expired is not None:
+        connection.set_progress_handler(expired, STEPS_BETWEEN_LOOKS)
+    return connection
+
+
+def _harden(connection: apsw.Connection) -> None:
+    for limit, most in LIMITS.items():
+        connection.limit(limit, most)
+    connection.config(apsw.SQLITE_DBCONFIG_DEFENSIVE, 1)
+    connection.config(apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0)
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0)
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FKEY, 0)
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0)
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_FTS3_TOKENIZER, 0)
+    connection.execute("PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0")
+
+
+_LOOKS: Final = frozenset(
+    # The last three are what full-text tables ask for themselves.
+    {"integrity_check", "table_list", "page_count", "page_size", "data_version", "user_version"}
+)
+
+
+def _may_look(
+    action: int, first: str | None, second: str | None, schema: str | None, by: str | None
+) -> int:
+    """Only what checking pages needs. Virtual tables prepare writes too; none can be done here."""
+    match action:
+        case apsw.SQLITE_FUNCTION:
+            refused = (second or "").lower() in guard.FUNCTIONS_REFUSED
+        case apsw.SQLITE_PRAGMA:
+            refused = (first or "").lower() not in _LOOKS
+        case apsw.SQLITE_ATTACH | apsw.SQLITE_DETACH:
+            refused = True
+        case _:
+            refused = False
+    return guard.DENY if refused else guard.OK
+
+
+def _schema_problems(connection: apsw.Connection, mode: Mode) -> Iterator[Problem]:
+    with text.exact():
+        rows: list[Any] = connection.execute(
+            "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY rowid"
+        ).fetchall()
+    for kind, name, table, sql in rows:
+        why = _problem_of(kind, name, table, sql, mode)
+        if why is not None:
+            yield Problem(f"{_shown(kind)} {_shown(name)}", why)
+
+
+def _problem_of(kind: Any, name: Any, table: Any, sql: Any, mode: Mode) -> str | None:
+    if not all(isinstance(each, str) for each in (kind, name, table)):
+        return "its entry in the schema is damaged"
+    if any(text.is_damaged(each) for each in (name, table, sql) if isinstance(each, str)):
+        return "its text is not UTF-8"
+    if guard.INTERNAL_PREFIX in f"{name} {table}".lower():
+        return "it is a table of raftsql's own: take the file with `raftsql backup`"
+    if sql is None:
+        automatic = kind == "index" and name.startswith("sqlite_autoindex_")
+        return None if automatic else "its definition is missing"
+    if not isinstance(sql, str):
+        return "its entry in the schema is damaged"
+    if name in _OWN_TABLES and kind == "table":
+        return None
+    if name.lower().startswith("sqlite_"):
+        return "names that begin with sqlite_ are SQLite's own"
+    statement, verdict = judge(sql, mode)
+    if isinstance(verdict, Refused):
+        return sentence(sql, verdict)
+    if statement.kind is not StatementKind.DDL:
+        return "its definition defines nothing"
+    return None
+
+
+def _shown(value: Any) -> str:
+    return str(value)[:80].encode("utf-8", "replace").decode()
+
+
+def _page_problems(connection: apsw.Connection) -> Iterator[Problem]:
+    with text.replacing():
+        for (finding,) in connection.execute(f"PRAGMA integrity_check({FINDINGS_MAX})"):
+            if finding != "ok":
+                yield Problem("file", str(finding))
+
+
+def prepare(path: Path, source: apsw.Connection, *, last: Position, clock_ms: int) -> None:
+    """Give an inspected file the internal tables of a running database, at the place `last`.
+
+    `source` is a connection to that database which sees its newest moment. It may be done again
+    after a crash at any point: each step of it is a transaction of its own. It leaves `path`
+    closed and ready to be installed. What it costs does not depend on the size of the file.
+    """
+    snapshot.stand_alone(path)
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        _harden(connection)
+        connection.execute("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL")
+        internal.create(connection)
+        with connection:
+            for name in _internal_tables(source):
+                _copy_rows(name, source, connection)
+            internal.keep_position(connection, last.index, last.term, clock_ms)
+    finally:
+        connection.close()
+
+
+def _internal_tables(connection: apsw.Connection) -> list[str]:
+    rows = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, ?) = ?",
+        (len(guard.INTERNAL_PREFIX), guard.INTERNAL_PREFIX),
+    ).fetchall()
+    return [str(name) for (name,) in rows]
+
+
+def _copy_rows(name: str, source: apsw.Connection, target: apsw.Connection) -> None:
+    target.execute(f"DELETE FROM {quoted(name)}")
+    rows = source.execute(f"SELECT * FROM {quoted(name)}")
+    width = len(target.execute("SELECT 1 FROM pragma_table_info(?)", (name,)).fetchall())
+    marks = ", ".join("?" * width)
+    target.executemany(f"INSERT INTO {quoted(name)} VALUES ({marks})", rows)
