@@ -1,0 +1,1 @@
+"""The edges of a node: what it says to its peers and its clients over gRPC."""
