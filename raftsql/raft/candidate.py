@@ -93,7 +93,7 @@ class Candidate:
         """The next time something is due."""
         return self.deadline
 
-    def excuse(self, asleep_ms: int) -> None:
+    def excuse(self) -> None:
         """This node did not run for a while; answers may be waiting in its mail."""
         self.deadline = max(self.deadline, self.node.now + 2 * self.node.config.heartbeat_ms)
 

@@ -75,7 +75,7 @@ class Follower:
     def _ask_again_at(self) -> int:
         return self.node.asking.asked_at + 3 * self.node.config.heartbeat_ms
 
-    def excuse(self, asleep_ms: int) -> None:
+    def excuse(self) -> None:
         """This node did not run for a while; what it missed may be waiting in its mail."""
         self.deadline = max(self.deadline, self.node.now + 2 * self.node.config.heartbeat_ms)
 

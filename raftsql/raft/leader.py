@@ -224,7 +224,7 @@ class Leader:
             self.heartbeat_at, self.notice_at
         )  # fmt: skip
 
-    def excuse(self, asleep_ms: int) -> None:
+    def excuse(self) -> None:
         """This node did not run for a while: the quorum's silence was not the quorum's."""
         self.proved_at = self.node.now
 

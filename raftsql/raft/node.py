@@ -194,10 +194,9 @@ class Node:
 
     def tick(self, now: int) -> None:
         """Time has come to `now`: do what is due."""
-        asleep = now - self.now
         self._advance(now)
-        if asleep > self.config.election_ms // 2:
-            self.role.excuse(asleep)  # A node that slept must read its mail before it acts.
+        if self.now - self.role.wake_at() > self.config.election_ms // 2:
+            self.role.excuse()  # A node that overslept must read its mail before it acts.
         self.role.tick()
 
     def step(self, envelope: Envelope, now: int) -> None:
