@@ -239,9 +239,7 @@ class Node:
         self._saved_number = max(self._saved_number, number)
         while self._saves and self._saves[0][0] <= number:
             _, last = self._saves.popleft()
-            # The entry may have been replaced since by one of another term (ABA).
-            if last.index > self.log.stored and self.log.holds(last):
-                self.log.stored = last.index
+            self.log.stored = max(self.log.stored, last.index)
         while self._held and self._held[0][0] <= number:
             _, envelope = self._held.popleft()
             if envelope.message.term == self.term:
@@ -456,6 +454,9 @@ class Node:
         self.log.truncate(first)
         self.history.truncate(first)
         self._unsaved_first = min(self._unsaved_first, first)
+        # A write under way that holds what was taken back proves nothing when it is done, not
+        # even if the same entries come back: the write that takes them away is still to come.
+        self._saves = deque(save for save in self._saves if save[1].index < first)
 
     def commit(self, index: int) -> None:
         """Everything up to `index` is committed."""
