@@ -438,8 +438,8 @@ class Leader:
         if progress is not None and isinstance(progress.flow, Shipping):
             progress.flow.heard_at = self.node.now
 
-    def snapshot_failed(self, peer: NodeId) -> None:
-        """Try again, but not before the peer is heard of."""
+    def snapshot_ended(self, peer: NodeId) -> None:
+        """Well or not, only the peer knows: ask it where it is, but not before it is heard of."""
         progress = self.progress.get(peer)
         if progress is not None and isinstance(progress.flow, Shipping):
             progress.probe_from(self.node.log.base.index + 1)

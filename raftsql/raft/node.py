@@ -289,10 +289,15 @@ class Node:
         if isinstance(self.role, Leader):
             self.role.snapshot_progressed(peer)
 
+    def snapshot_shipped(self, peer: NodeId) -> None:
+        """The snapshot is at the peer as a whole; that it is installed there may get lost."""
+        if isinstance(self.role, Leader):
+            self.role.snapshot_ended(peer)
+
     def snapshot_failed(self, peer: NodeId) -> None:
         """The snapshot for the peer could not be made or sent."""
         if isinstance(self.role, Leader):
-            self.role.snapshot_failed(peer)
+            self.role.snapshot_ended(peer)
 
     def unreachable(self, peer: NodeId) -> None:
         """What was last sent to the peer may be lost."""

@@ -37,7 +37,6 @@ class Shipping:
     """A snapshot is being made or sent; `heard_at` is when something was last heard of it."""
 
     heard_at: int
-    asked: bool = False
 
 
 Flow = Probing | Replicating | Shipping
