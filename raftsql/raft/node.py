@@ -319,7 +319,8 @@ class Node:
         ready = Ready(messages=self._now_messages)
         self._now_messages = []
         ready.save = self._take_save()
-        ready.install, self._install = self._install, None
+        if self.state_is_durable():  # A term is durable no later than a state that has it.
+            ready.install, self._install = self._install, None
         ready.committed = self._take_committed()
         ready.reads, self._reads = self._reads, []
         ready.reads_refused, self._reads_refused = self._reads_refused, []
