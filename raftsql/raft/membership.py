@@ -157,6 +157,9 @@ def _check_new(membership: Membership, change: AddMember) -> None:
         )
     if known is not None:
         raise ChangeRefused(f"node {change.node} is a member already")
+    for node, member in membership.members.items():
+        if member.identity == change.identity:
+            raise ChangeRefused(f"this data directory is member {node} already")
 
 
 def _check_leaves_a_voter(membership: Membership, node: NodeId) -> None:
