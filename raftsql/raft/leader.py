@@ -195,7 +195,7 @@ class Leader:
         node = self.node
         voters = [(self.progress[v].match, v) for v in node.membership.voters]
         if voters:
-            self._tell_commit(max(voters)[1])
+            # Not told of the commit first: it would refuse the word of a removed node.
             node.send(max(voters)[1], TimeoutNow(node.term))
         node.become_follower(node.term)
 
