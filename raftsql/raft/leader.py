@@ -278,6 +278,8 @@ class Leader:
         progress, config = self.progress[learner], self.node.config
         if isinstance(progress.flow, Shipping) or progress.match == 0:
             return False
+        if self.node.now - progress.heard_at >= 2 * config.heartbeat_ms:
+            return False  # A vote that can't be given only raises the quorum.
         lap = progress.catch_up
         if lap is None:
             progress.catch_up = CatchUp(self.node.log.last.index, self.node.now)
