@@ -10,23 +10,29 @@ Full-text indexes keep their segments differently for the same rows: they flush 
 every commit, and nodes put different numbers of log entries into one transaction. So of FTS3, FTS4
 and FTS5 tables the content is summed and the segments are not.
 
-It takes a while, so it comes in steps: a caller may stop between any two. The connection must hold
-a read transaction for as long, or the sum would be of no moment in particular.
+Nodes compare more than a backup can: with `cluster`, the sessions with their answers and what
+else the cluster keeps are summed too, by their meaning, since nodes store them in different
+batches.
+
+It takes a while, so it comes in steps: a caller may stop between any two. The connection holds a
+read transaction for as long, or the sum would be of no moment in particular.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Generator, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import apsw
 import msgspec
 
-from raftsql.database import text
-
-INTERNAL_PREFIX: Final = "sqlite_raftsql_"
-"""How the names of the cluster's own tables begin; they are no part of what users compare."""
+from raftsql.database import internal, text
+from raftsql.database.environment import Role, open_connection
+from raftsql.database.errors import MachineStopped
+from raftsql.database.guard import INTERNAL_PREFIX
+from raftsql.database.sessions import Sessions
 
 STEP_BYTES: Final = 1 << 18
 """Canonical bytes in one step: about a millisecond's work."""
@@ -81,9 +87,38 @@ def compare(left: Checksum, right: Checksum) -> Difference:
     )
 
 
-def take(connection: apsw.Connection) -> Checksum:
+class Summing:
+    """A checksum under way, of the moment at which it was begun."""
+
+    def __init__(self, path: Path, *, cluster: bool = False, vfs: str = "") -> None:
+        self._connection = open_connection(path, Role.SERVICE, vfs=vfs)
+        self._connection.execute("BEGIN")
+        self.position, _ = internal.position(self._connection)
+        """The moment: nothing that is applied later is summed."""
+        self._steps = in_steps(self._connection, cluster=cluster)
+
+    def step(self) -> Checksum | None:
+        """Sum some more: the checksum when that was all of it."""
+        try:
+            next(self._steps)
+            return None
+        except StopIteration as finished:
+            self.close()
+            checksum: Checksum = finished.value
+            return checksum
+        except apsw.Error as error:
+            self.close()
+            raise MachineStopped(f"the database can't be summed: {error}") from error
+
+    def close(self) -> None:
+        """Let go of the moment, finished or not."""
+        self._steps.close()
+        self._connection.close(True)
+
+
+def take(connection: apsw.Connection, *, cluster: bool = False) -> Checksum:
     """Sum the whole database in one go."""
-    steps = in_steps(connection)
+    steps = in_steps(connection, cluster=cluster)
     while True:
         try:
             next(steps)
@@ -92,16 +127,37 @@ def take(connection: apsw.Connection) -> Checksum:
             return result
 
 
-def in_steps(connection: apsw.Connection) -> Generator[None, None, Checksum]:
+def in_steps(
+    connection: apsw.Connection, *, cluster: bool = False
+) -> Generator[None, None, Checksum]:
     """Sum the database, pausing after every STEP_BYTES; what it returns at the end is the sum."""
     assert connection.in_transaction, "a checksum is of one moment: hold a read transaction"
     with text.exact():
         schema = _schema_digest(connection)
         names = list(_summed_tables(connection))
     tables: dict[str, TableSum] = {}
+    if cluster:
+        tables |= _cluster_sums(connection)
     for name in names:
         tables[name] = yield from _table_sum(connection, name)
     return Checksum(schema, tables)
+
+
+def _cluster_sums(connection: apsw.Connection) -> dict[str, TableSum]:
+    position, clock_ms = internal.position(connection)
+    facts = connection.execute("SELECT * FROM sqlite_raftsql_facts ORDER BY name").fetchall()
+    contents: dict[str, list[Any]] = {
+        "position": [(position.index, position.term, clock_ms)],
+        "facts": facts,
+        "sessions": list(Sessions(connection).contents()),
+    }
+    return {
+        INTERNAL_PREFIX + name: TableSum(
+            len(rows),
+            hashlib.blake2b(_encoder.encode(rows), digest_size=_DIGEST_BYTES).digest(),
+        )
+        for name, rows in contents.items()
+    }
 
 
 def _schema_digest(connection: apsw.Connection) -> bytes:

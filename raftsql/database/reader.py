@@ -145,13 +145,13 @@ class Reader:
         self._trusting = False
 
     def _install(self, connection: apsw.Connection) -> None:
-        innocuous = apsw.SQLITE_INNOCUOUS
-        for name, answer in (
-            ("last_insert_rowid", lambda: self._mine.last_insert_rowid),
-            ("changes", lambda: self._mine.changes),
-            ("total_changes", lambda: self._mine.total_changes),
-        ):
-            connection.create_scalar_function(name, answer, 0, flags=innocuous)
+        mine: dict[str, Callable[..., int]] = {
+            "last_insert_rowid": lambda: self._mine.last_insert_rowid,
+            "changes": lambda: self._mine.changes,
+            "total_changes": lambda: self._mine.total_changes,
+        }
+        for name, answered in mine.items():
+            connection.create_scalar_function(name, answered, 0, flags=apsw.SQLITE_INNOCUOUS)
         connection.authorizer = self._authorize
         connection.exec_trace = self._before_first_step
         connection.set_progress_handler(self._look, STEPS_BETWEEN_LOOKS)
@@ -165,10 +165,11 @@ class Reader:
         if self.connection.in_transaction:
             self._control("COMMIT")
 
-    def _control(self, sql: str) -> None:
+    def _control(self, sql: str) -> list[tuple[Any, ...]]:
+        """A statement that clients may share the compiled form of: it tells them nothing."""
         self._trusting = True
         try:
-            self.connection.execute(sql)
+            return self.connection.execute(sql).fetchall()
         except apsw.Error as error:
             raise _raised(error) from error
         finally:
@@ -240,7 +241,7 @@ class Reader:
 
     def _columns_are_sure(self) -> bool:
         """Whether the schema is the one that the query begun last was described under."""
-        self._schema_version = self._own("PRAGMA schema_version")[0][0]
+        self._schema_version = self._control("PRAGMA schema_version")[0][0]
         return self._known[self._begun].schema_version == self._schema_version
 
     def next(self, running: Running, sql: str, limits: Limits) -> Part | Failed:

@@ -6,7 +6,11 @@ import apsw
 import msgspec
 import pytest
 
-from raftsql.database import checksum
+from raftsql.database import checksum, internal
+from raftsql.database.environment import Role, open_connection
+from raftsql.database.machine import Machine
+from raftsql.raft.messages import Entry, EntryKind
+from raftsql.sql.commands import CommandKind, OpenSession, Statement, encode, seal
 
 SCHEMA = """
 CREATE TABLE plain (a, b);
@@ -184,6 +188,87 @@ def test_a_computed_column_that_cannot_be_computed_breaks_nothing(tmp_path: Path
     with pytest.raises(apsw.SQLError):
         connection.execute("SELECT b FROM t").fetchall()
     assert summed(connection).tables["t"].rows == 1
+
+
+def machine(path: Path, *, together: bool) -> Machine:
+    """A machine that applied the same commands of one session, in one batch or one by one."""
+    machine = Machine.open(path)
+    wish = encode(OpenSession(b"nonce", 1000))
+    entries = [
+        Entry(1, 1, EntryKind.COMMAND, seal(CommandKind.OPEN_SESSION, wish, clock_ms=5, seed=1))
+    ]
+    statements = ["CREATE TABLE t (a)", "CREATE VIRTUAL TABLE words USING fts5(body)"]
+    statements += [f"INSERT INTO words VALUES ('word{i} common')" for i in range(5)]
+    for sequence, sql in enumerate(statements, 1):
+        payload = seal(
+            CommandKind.EXECUTE,
+            encode(Statement(sql)),
+            clock_ms=10 * sequence,
+            seed=sequence,
+            session=1,
+            sequence=sequence,
+            floor=max(0, sequence - 3),
+        )
+        entries.append(Entry(1, sequence + 1, EntryKind.COMMAND, payload))
+    for batch in [entries] if together else [[entry] for entry in entries]:
+        machine.apply(batch)
+    return machine
+
+
+def test_nodes_that_batch_differently_agree_on_sessions_too(tmp_path: Path) -> None:
+    sums = []
+    for together in (True, False):
+        path = tmp_path / f"together {together}"
+        running = machine(path, together=together)
+        summing = checksum.Summing(path, cluster=True)
+        assert summing.position == running.applied
+        while (found := summing.step()) is None:
+            pass
+        sums.append(found)
+        running.close()
+    assert not checksum.compare(*sums)
+    assert "sqlite_raftsql_sessions" in sums[0].tables
+
+
+def test_a_difference_in_what_the_cluster_keeps_is_found(tmp_path: Path) -> None:
+    sums = []
+    for name in ("left", "right"):
+        machine(tmp_path / name, together=True).close()
+        if name == "right":
+            connection = open_connection(tmp_path / name, Role.WRITER)
+            internal.keep_session(connection, 1, b"nonce", 999, 1000)
+            internal.keep_fact(connection, "more", b"")
+            connection.close()
+        summing = checksum.Summing(tmp_path / name, cluster=True)
+        while (found := summing.step()) is None:
+            pass
+        sums.append(found)
+    assert checksum.compare(*sums).tables == ["sqlite_raftsql_facts", "sqlite_raftsql_sessions"]
+
+
+def test_a_sum_is_of_the_moment_it_was_begun(tmp_path: Path) -> None:
+    connection = database(tmp_path / "left")
+    connection.pragma("journal_mode", "wal")
+    internal.create(connection)
+    before = summed(connection)
+    summing = checksum.Summing(tmp_path / "left")
+    connection.execute("DELETE FROM plain; DROP TABLE dense")
+    found = None
+    while found is None:
+        found = summing.step()
+    assert not checksum.compare(found, before)
+    assert checksum.compare(summed(connection), before)
+
+
+def test_a_sum_that_is_left_holds_nothing(tmp_path: Path) -> None:
+    connection = database(tmp_path / "left")
+    connection.pragma("journal_mode", "wal")
+    internal.create(connection)
+    summing = checksum.Summing(tmp_path / "left")
+    summing.step()
+    summing.close()
+    connection.execute("DELETE FROM plain")
+    assert connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE) == (0, 0)
 
 
 def test_a_checksum_survives_its_journey(tmp_path: Path) -> None:
