@@ -95,12 +95,12 @@ class ClockVFS(apsw.VFS):
     def __init__(self, base: str) -> None:
         self.vfs_name = f"raftsql-{id(self):x}"
         self.base = base
-        self.julian_ms = UNIX_EPOCH_JULIAN_MS
+        self.clock_ms = 0
         self.write_failed = False
         super().__init__(self.vfs_name, base)
 
     def xCurrentTimeInt64(self) -> int:
-        return self.julian_ms
+        return UNIX_EPOCH_JULIAN_MS + self.clock_ms
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
         return _WatchedFile(self, name, flags)
@@ -126,14 +126,15 @@ class Pinned:
 
     def __init__(self, base: str = "") -> None:
         self.vfs = ClockVFS(base)
-        self._seed = 0
-        self._chance: Chance | None = None
+        self.seed = 0
+        self.chance: Chance | None = None
+        """Made from the seed by the first draw; most commands draw nothing."""
 
     def set(self, clock_ms: int, seed: int) -> None:
         """From here on it is `clock_ms`, and chance starts from `seed`."""
-        self.vfs.julian_ms = UNIX_EPOCH_JULIAN_MS + clock_ms
-        self._seed = seed
-        self._chance = None
+        self.vfs.clock_ms = clock_ms
+        self.seed = seed
+        self.chance = None
 
     def random(self, *_: apsw.SQLiteValue) -> int:
         """What `random()` answers; a function of the seed and the number of draws."""
@@ -147,9 +148,9 @@ class Pinned:
         return self._drawn().blob(count)
 
     def _drawn(self) -> Chance:
-        if self._chance is None:
-            self._chance = Chance(self._seed)
-        return self._chance
+        if self.chance is None:
+            self.chance = Chance(self.seed)
+        return self.chance
 
     def install(self, connection: apsw.Connection) -> None:
         """Let a connection draw from this chance, in defaults, triggers and views too."""

@@ -86,6 +86,7 @@ class Guard:
         "moves_savepoints",
         "refusal",
         "savepoints",
+        "target",
         "trusting",
         "vacuuming",
     )
@@ -110,6 +111,8 @@ class Guard:
         self.counts = False
         """Whether it asks for last_insert_rowid() or changes()."""
         self.moves_savepoints = False
+        self.target: str | None = None
+        """The first table it inserts into."""
 
     def writing(
         self, action: int, first: str | None, second: str | None, schema: str | None, by: str | None
@@ -119,14 +122,16 @@ class Guard:
             return OK
         if self.vacuuming:
             return DENY if action == apsw.SQLITE_ATTACH and first != "" else OK
-        self._note(action, first, second)
+        self._note(action, first, second, by)
         reason = self._refusal(action, first, second, schema)
         if reason is None:
             return OK
         self.refusal = self.refusal or reason
         return DENY
 
-    def _note(self, action: int, first: str | None, second: str | None) -> None:
+    def _note(self, action: int, first: str | None, second: str | None, by: str | None) -> None:
+        if action == apsw.SQLITE_INSERT and by is None and self.target is None:
+            self.target = first
         if action in _SCHEMA or _touches_statistics(action, first):
             self.changes_schema = True
         elif action == apsw.SQLITE_FUNCTION and (second or "").lower() in COUNTERS:

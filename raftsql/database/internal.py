@@ -7,20 +7,19 @@ schema that is writable for a moment; nothing else ever does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import apsw
 
 from raftsql.database.environment import FORMAT_VERSION
-from raftsql.raft.messages import ORIGIN, Position
+from raftsql.raft.messages import Position
 
 TABLES: Final = """
 CREATE TABLE sqlite_raftsql_position(
-    one INTEGER PRIMARY KEY CHECK (one = 1),
-    log_index INTEGER NOT NULL,
+    log_index INTEGER PRIMARY KEY,
     term INTEGER NOT NULL,
-    clock_ms INTEGER NOT NULL
+    clock_ms INTEGER NOT NULL,
+    answers BLOB NOT NULL
 ) STRICT;
 CREATE TABLE sqlite_raftsql_facts(name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE sqlite_raftsql_sessions(
@@ -29,11 +28,15 @@ CREATE TABLE sqlite_raftsql_sessions(
     keep_ms INTEGER NOT NULL,
     heard_ms INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE sqlite_raftsql_answers(log_index INTEGER PRIMARY KEY, records BLOB NOT NULL) STRICT;
-INSERT INTO sqlite_raftsql_position VALUES (1, 0, 0, 0);
+INSERT INTO sqlite_raftsql_position VALUES (0, 0, 0, x'');
 """
+# One row a batch of commands: its last place in the log, and the answers that clients may ask for
+# again. The newest row is the position; older ones stay while an answer in them does. So a batch
+# costs one insert and one delete, nearly always in the same page.
 
-POSITION_SQL: Final = "SELECT log_index, term FROM sqlite_raftsql_position"
+POSITION_SQL: Final = (
+    "SELECT log_index, term FROM sqlite_raftsql_position ORDER BY log_index DESC LIMIT 1"
+)
 """The applied index and its term: what a reader asks first, to know which moment it sees."""
 
 MEMBERSHIP: Final = "membership"
@@ -85,41 +88,32 @@ def keep_fact(connection: apsw.Connection, name: str, value: bytes) -> None:
 
 def position(connection: apsw.Connection) -> tuple[Position, int]:
     """The last applied place in the log, and the clock of the last command."""
-    rows = _rows(connection, "SELECT log_index, term, clock_ms FROM sqlite_raftsql_position")
-    if not rows:
-        return ORIGIN, 0
-    index, term, clock_ms = rows[0]
+    ((index, term, clock_ms),) = _rows(
+        connection,
+        "SELECT log_index, term, clock_ms FROM sqlite_raftsql_position"
+        " ORDER BY log_index DESC LIMIT 1",
+    )
     return Position(index=index, term=term), clock_ms
+
+
+KEEP_BATCH: Final = "INSERT INTO sqlite_raftsql_position VALUES (?, ?, ?, ?)"
+DROP_BATCH: Final = "DELETE FROM sqlite_raftsql_position WHERE log_index = ?"
 
 
 def keep_position(connection: apsw.Connection, index: int, term: int, clock_ms: int) -> None:
     """Note how far the log is applied, within the transaction that applied it."""
-    connection.execute(
-        "UPDATE sqlite_raftsql_position SET log_index = ?, term = ?, clock_ms = ?",
-        (index, term, clock_ms),
-    )
+    connection.execute("DELETE FROM sqlite_raftsql_position WHERE answers = x''")
+    connection.execute(KEEP_BATCH, (index, term, clock_ms, b""))
 
 
-def answer_rows(connection: apsw.Connection) -> Sequence[tuple[int, bytes]]:
-    """The packed answers of each batch that still has a living one, oldest first."""
+def answer_rows(connection: apsw.Connection) -> list[tuple[int, bytes]]:
+    """The rows of the position, oldest first: where each batch ended, and its answers."""
     return _rows(
-        connection, "SELECT log_index, records FROM sqlite_raftsql_answers ORDER BY log_index"
+        connection, "SELECT log_index, answers FROM sqlite_raftsql_position ORDER BY log_index"
     )
 
 
-def keep_answers(connection: apsw.Connection, key: int, records: bytes) -> None:
-    """Keep the answers of one batch under its last index."""
-    connection.execute("INSERT INTO sqlite_raftsql_answers VALUES (?, ?)", (key, records))
-
-
-def drop_answers(connection: apsw.Connection, keys: Sequence[int]) -> None:
-    """Forget the answers of batches none of which can be asked for again."""
-    connection.executemany(
-        "DELETE FROM sqlite_raftsql_answers WHERE log_index = ?", [(key,) for key in keys]
-    )
-
-
-def session_rows(connection: apsw.Connection) -> Sequence[tuple[int, bytes, int, int]]:
+def session_rows(connection: apsw.Connection) -> list[tuple[int, bytes, int, int]]:
     """The sessions as they were opened, by number."""
     return _rows(
         connection,

@@ -33,7 +33,7 @@ from raftsql.database.headers import (
     header_of,
 )
 from raftsql.database.internal import FormatUnknown
-from raftsql.database.shared import is_vacuum, perform
+from raftsql.database.shared import is_vacuum, perform, quick_runner
 from raftsql.database.solo import apply_alone
 from raftsql.database.transaction import OpenTransaction
 from raftsql.database.writer import Writer
@@ -163,10 +163,11 @@ class Machine:
         self, entries: Sequence[Entry], stop: int, settings: int, answers: list[bytes | None]
     ) -> None:
         """The hot loop: one turn a command, nothing in it that a batch could do once."""
-        writer = self._writer
-        unpack, near = HEADER.unpack_from, fuel.near
-        known, note, pin = writer.sessions.known, writer.sessions.note, writer.pinned.set
-        meter, clock_ms, index = writer.meter, writer.clock_ms, writer.applied.index
+        writer, pinned, meter = self._writer, self._writer.pinned, self._writer.meter
+        unpack, run = HEADER.unpack_from, quick_runner(writer)
+        known, note, answered = writer.sessions.known, writer.sessions.note, answers.append
+        clock_ms, index = writer.clock_ms, writer.applied.index
+        budget = -1
         for place in range(len(answers), stop):
             entry = entries[place]
             index += 1
@@ -174,7 +175,7 @@ class Machine:
             if entry.kind != COMMAND:
                 if entry.kind == MEMBERSHIP:
                     writer.take_membership(entry.payload)
-                answers.append(None)
+                answered(None)
                 continue
             payload = entry.payload
             version, kind, flags, limit, clock, seed, session, sequence, floor = unpack(payload)
@@ -185,17 +186,21 @@ class Machine:
             if session:
                 answer = known(session, sequence)
                 if answer is not None:
-                    answers.append(answer)
+                    answered(answer)
                     continue
-            pin(clock_ms, seed)
+            pinned.vfs.clock_ms = clock_ms
+            pinned.seed = seed
+            pinned.chance = None
+            if limit != budget:
+                budget = limit
+                meter.limit = fuel.near(limit)
             meter.burnt = 0
-            meter.limit = near(limit)
-            answer = perform(writer, kind, payload)
+            answer = run(payload) if kind == EXECUTE else perform(writer, kind, payload)
             if answer is None:
                 break
             if session:
                 note(index, session, sequence, floor, clock_ms, answer)
-            answers.append(answer)
+            answered(answer)
 
     def begin(self, settings: Settings) -> OpenTransaction:
         """Open an interactive transaction; nothing else is applied until it has ended."""

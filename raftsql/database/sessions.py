@@ -15,8 +15,6 @@ a newer command of that session, which carries newer ones, buries it.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Iterable
 from typing import Final
 
 import apsw
@@ -33,6 +31,9 @@ ANSWER_BYTES_MAX: Final = 64 * 1024
 """A longer answer is not kept: the write is still applied once, but its retry learns no rows."""
 WASTE_MIN: Final = 4_096
 """Dead records that may lie in living rows before the rows are written anew."""
+
+FLOOR_MAX: Final = 1 << 64
+"""Above every sequence."""
 
 Record = tuple[int, int, int, int, int, bytes]
 """log index, session, sequence, floor, clock in ms, packed answer."""
@@ -59,7 +60,7 @@ _decode_records = msgspec.msgpack.Decoder(list[Record]).decode
 class Client:
     """One session."""
 
-    __slots__ = ("answers", "floor", "heard_ms", "keep_ms", "nonce", "number")
+    __slots__ = ("answers", "buried", "floor", "heard_ms", "keep_ms", "nonce", "number", "pins")
 
     def __init__(self, number: int, nonce: bytes, keep_ms: int, heard_ms: int) -> None:
         self.number = number
@@ -67,8 +68,12 @@ class Client:
         self.keep_ms = keep_ms
         self.heard_ms = heard_ms
         self.floor = 0
+        self.buried = 0
+        """The floor as of the last batch: answers up to it are gone from `answers`."""
         self.answers: dict[int, Record] = {}
-        """By sequence; every one is above the floor."""
+        """By sequence; within a batch, some may be at or below the floor already."""
+        self.pins: list[tuple[int, int]] = []
+        """Rows that hold answers of this session: the highest sequence in it, and its key."""
 
 
 class Sessions:
@@ -76,39 +81,37 @@ class Sessions:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
+        self._cursor = connection.cursor()
         self.clients: dict[int, Client] = {}
         self._by_nonce: dict[bytes, Client] = {}
-        self._fresh: list[Record] = []
-        self._buried: list[Record] = []
-        self._undo: list[tuple[Client, int, int]] = []
-        self._keys: list[int] = []
-        self._alive: dict[int, int] = {}
-        self._size: dict[int, int] = {}
+        self.fresh: list[Record] = []
+        """What was noted since the last `save`."""
+        self._pinned_by: dict[int, int] = {}
+        """For each row but the newest, by how many sessions it is needed."""
+        self._sizes: dict[int, int] = {}
         self._held = 0
-        self._living = 0
+        self._held_max = WASTE_MIN
+        self._dead: list[int] = []
+        self._newest = -1
         self._load()
 
     def move(self, connection: apsw.Connection) -> None:
         """Go on writing through another connection to the same file."""
-        assert not self._fresh, "what was noted belongs to a transaction of the old connection"
+        assert not self.fresh, "what was noted belongs to a transaction of the old connection"
         self._connection = connection
+        self._cursor = connection.cursor()
 
     def _load(self) -> None:
         for number, nonce, keep_ms, heard_ms in internal.session_rows(self._connection):
-            self._admit(Client(number, bytes(nonce), keep_ms, heard_ms))
+            self._admit(Client(number, nonce, keep_ms, heard_ms))
         for key, packed in internal.answer_rows(self._connection):
-            records = _decode_records(bytes(packed))
-            self._keys.append(key)
-            self._alive[key] = 0
-            self._size[key] = len(records)
-            self._held += len(records)
+            records = _decode_records(packed) if packed else []
             for record in records:
                 self._remember(record)
+            self._pin(key, records)
+            self._newest = key
         for client in self.clients.values():
-            client.answers = {s: r for s, r in client.answers.items() if s > client.floor}
-            for record in client.answers.values():
-                self._alive[self._row_of(record)] += 1
-            self._living += len(client.answers)
+            self._bury(client)
 
     def _admit(self, client: Client) -> None:
         self.clients[client.number] = client
@@ -121,9 +124,6 @@ class Sessions:
             client.floor = max(client.floor, record[3])
             client.heard_ms = max(client.heard_ms, record[4])
 
-    def _row_of(self, record: Record) -> int:
-        return self._keys[bisect_left(self._keys, record[0])]
-
     def known(self, session: int, sequence: int) -> bytes | None:
         """The answer to a write that must not be applied (again); None when it must."""
         client = self.clients.get(session)
@@ -134,95 +134,115 @@ class Sessions:
         record = client.answers.get(sequence)
         if record is not None:
             return record[5]
-        return CROWDED if len(client.answers) >= OUTSTANDING_MAX else None
+        return CROWDED if self._is_crowded(client) else None
+
+    def _is_crowded(self, client: Client) -> bool:
+        if len(client.answers) < OUTSTANDING_MAX:
+            return False
+        return sum(sequence > client.floor for sequence in client.answers) >= OUTSTANDING_MAX
 
     def note(
         self, index: int, session: int, sequence: int, floor: int, clock_ms: int, answer: bytes
     ) -> None:
         """Keep the answer of a write that was just applied, for `known` said None."""
-        client = self.clients[session]
         if len(answer) > ANSWER_BYTES_MAX:
             answer = DROPPED
+        client = self.clients[session]
         if floor >= sequence:
             floor = sequence - 1
-        record = (index, session, sequence, floor, clock_ms, answer)
-        self._fresh.append(record)
-        self._undo.append((client, client.floor, client.heard_ms))
-        answers = client.answers
-        answers[sequence] = record
-        client.heard_ms = clock_ms
         if floor > client.floor:
-            self._bury(client, floor)
-
-    def _bury(self, client: Client, floor: int) -> None:
-        answers = client.answers
-        if floor - client.floor <= len(answers):
-            passed: Iterable[int] = range(client.floor + 1, floor + 1)
-        else:
-            passed = [sequence for sequence in answers if sequence <= floor]
-        for sequence in passed:
-            record = answers.pop(sequence, None)
-            if record is not None:
-                self._buried.append(record)
-        client.floor = floor
+            client.floor = floor
+        record = (index, session, sequence, floor, clock_ms, answer)
+        client.answers[sequence] = record
+        self.fresh.append(record)
 
     def undo(self) -> None:
         """Forget everything noted since the last `save`: its SQLite transaction is gone."""
-        for record in self._buried:
-            self.clients[record[1]].answers[record[2]] = record
-        for record in self._fresh:
-            del self.clients[record[1]].answers[record[2]]
-        for client, floor, heard_ms in reversed(self._undo):
-            client.floor, client.heard_ms = floor, heard_ms
-        self._settle()
+        for record in self.fresh:
+            client = self.clients[record[1]]
+            del client.answers[record[2]]
+            client.floor = client.buried
+        self.fresh.clear()
 
-    def _settle(self) -> None:
-        self._fresh.clear()
-        self._buried.clear()
-        self._undo.clear()
+    def save(self, index: int, term: int, clock_ms: int) -> None:
+        """Make what was noted, and the place in the log, durable with the open transaction."""
+        fresh = self.fresh
+        packed = encode(fresh) if fresh else b""
+        self._cursor.execute(internal.KEEP_BATCH, (index, term, clock_ms, packed))
+        if self._newest not in self._pinned_by:
+            self._dead.append(self._newest)
+        self._newest = index
+        for client in self._pin(index, fresh):
+            self._bury(client)
+        self.fresh = []
+        if self._dead:
+            for key in self._dead:
+                self._cursor.execute(internal.DROP_BATCH, (key,))
+            self._dead.clear()
+        if self._held > self._held_max:
+            self._rewrite(index, term, clock_ms)
 
-    def save(self) -> None:
-        """Make what was noted durable with the transaction that is open."""
-        if self._fresh:
-            self._add_row(self._fresh)
-        self._drop(self._buried)
-        self._settle()
-        if self._held > 4 * self._living + WASTE_MIN:
-            self._rewrite()
+    def _pin(self, key: int, records: list[Record]) -> list[Client]:
+        """Bind a row to the sessions whose answers are in it; those sessions."""
+        highest: dict[int, int] = {}
+        heard: dict[int, int] = {}
+        for _, session, sequence, _, clock_ms, _ in records:
+            heard[session] = clock_ms
+            if sequence > highest.get(session, 0):
+                highest[session] = sequence
+        clients = [self.clients[session] for session in highest if session in self.clients]
+        for client in clients:
+            client.pins.append((highest[client.number], key))
+            client.heard_ms = max(client.heard_ms, heard[client.number])
+        if clients:
+            self._pinned_by[key] = len(clients)
+            self._sizes[key] = len(records)
+            self._held += len(records)
+        return clients
 
-    def _add_row(self, records: list[Record]) -> None:
-        key = records[-1][0]
-        internal.keep_answers(self._connection, key, encode(records))
-        self._keys.append(key)
-        self._alive[key] = self._size[key] = len(records)
-        self._held += len(records)
-        self._living += len(records)
+    def _bury(self, client: Client) -> None:
+        """Forget answers the client has seen, and rows in which nobody's answer is left."""
+        floor, answers = client.floor, client.answers
+        if floor == client.buried:
+            return
+        if floor - client.buried <= len(answers):
+            for sequence in range(client.buried + 1, floor + 1):
+                answers.pop(sequence, None)
+        else:
+            client.answers = {s: record for s, record in answers.items() if s > floor}
+        client.buried = floor
+        self._release(client, floor)
 
-    def _drop(self, records: list[Record]) -> None:
-        dead: list[int] = []
-        for record in records:
-            key = self._row_of(record)
-            self._alive[key] -= 1
-            if self._alive[key] == 0:
-                dead.append(key)
-        self._living -= len(records)
-        if dead:
-            internal.drop_answers(self._connection, dead)
-        for key in dead:
-            del self._keys[bisect_left(self._keys, key)]
-            del self._alive[key]
-            self._held -= self._size.pop(key)
+    def _release(self, client: Client, floor: int) -> None:
+        kept = []
+        for pin in client.pins:
+            if pin[0] > floor:
+                kept.append(pin)
+                continue
+            key = pin[1]
+            self._pinned_by[key] -= 1
+            if self._pinned_by[key] == 0:
+                del self._pinned_by[key]
+                self._held -= self._sizes.pop(key)
+                if key != self._newest:
+                    self._dead.append(key)
+        client.pins = kept
 
-    def _rewrite(self) -> None:
+    def _rewrite(self, index: int, term: int, clock_ms: int) -> None:
         """Gather the living records in one row: idle sessions pin rows of mostly dead ones."""
-        internal.drop_answers(self._connection, self._keys)
-        self._keys.clear()
-        self._alive.clear()
-        self._size.clear()
-        self._held = self._living = 0
-        living = [r for client in self.clients.values() for r in client.answers.values()]
-        if living:
-            self._add_row(sorted(living))
+        living = sorted(r for client in self.clients.values() for r in client.answers.values())
+        self._held_max = 4 * len(living) + WASTE_MIN
+        if self._held <= self._held_max:
+            return
+        for key in {*self._pinned_by, index}:
+            self._cursor.execute(internal.DROP_BATCH, (key,))
+        self._pinned_by.clear()
+        self._sizes.clear()
+        self._held = 0
+        for client in self.clients.values():
+            client.pins.clear()
+        self._cursor.execute(internal.KEEP_BATCH, (index, term, clock_ms, encode(living)))
+        self._pin(index, living)
 
     def open(self, wish: OpenSession, index: int, clock_ms: int) -> bytes:
         """Register a client, or find it by its nonce when it asks again."""
@@ -256,7 +276,7 @@ class Sessions:
         if client is not None:
             del self._by_nonce[client.nonce]
             internal.drop_session(self._connection, number)
-            self._drop(list(client.answers.values()))
+            self._release(client, FLOOR_MAX)
 
     def expire(self, clock_ms: int) -> None:
         """Forget every session that was not heard of for as long as it asked to be kept."""

@@ -64,7 +64,17 @@ class Undo(Exception):
 class Plan:
     """What a text turned out to be when it was compiled."""
 
-    __slots__ = ("changes_rows", "changes_schema", "columns", "counts", "inserts", "plain", "reads")
+    __slots__ = (
+        "changes_rows",
+        "changes_schema",
+        "columns",
+        "counts",
+        "inserts",
+        "plain",
+        "reads",
+        "sets_rowid",
+        "target",
+    )
 
     def __init__(
         self,
@@ -75,6 +85,7 @@ class Plan:
         reads: bool,
         counts: bool,
         changes_schema: bool,
+        target: str | None = None,
     ) -> None:
         self.columns = columns
         self.changes_rows = changes_rows
@@ -82,8 +93,12 @@ class Plan:
         self.reads = reads
         self.counts = counts
         self.changes_schema = changes_schema
+        self.target = target
+        """The table it inserts into, where it was seen to."""
         self.plain = changes_rows and not (columns or counts or changes_schema)
         """Whether it needs nothing but to be executed and counted."""
+        self.sets_rowid = False
+        """Whether last_insert_rowid() is this statement's own whenever it counts a row."""
 
 
 EMPTY: Final = Plan(
@@ -131,11 +146,11 @@ class Statements:
         connection.set_progress_handler(meter, FUEL_UNIT)
         self.read_schema()
 
-    def own(self, sql: str) -> list[Any]:
+    def own(self, sql: str, *bindings: apsw.SQLiteValue) -> list[Any]:
         """Run a statement of our own, which the guard lets pass."""
         trusting, self.guard.trusting = self.guard.trusting, True
         try:
-            return self.connection.execute(sql).fetchall()
+            return self.connection.execute(sql, bindings).fetchall()
         finally:
             self.guard.trusting = trusting
 
@@ -179,6 +194,8 @@ class Statements:
     def _execute(self, sql: str, parameters: Parameters) -> tuple[Plan, list[list[Value]] | None]:
         plan = self.plans.get(sql)
         if plan is not None:
+            if plan.plain and sql not in self.quick:
+                self._promote(sql, plan)
             return plan, self._rows(self.cursor.execute(sql, parameters), plan)
         self.guard.forget()
         self._text, self._plan = sql, None
@@ -197,8 +214,17 @@ class Statements:
             self.plans.clear()
             self.quick.clear()
         self.plans[sql] = plan
-        if plan.plain and not (self.counts or self.careful):
-            self.quick[sql] = plan
+
+    def _promote(self, sql: str, plan: Plan) -> None:
+        """Met again: worth looking closer."""
+        if self.counts or self.careful:
+            return
+        if plan.inserts and "CONFLICT" not in sql.upper() and plan.target is not None:
+            kind = (
+                "SELECT type = 'table' AND wr = 0 FROM pragma_table_list(?) WHERE schema = 'main'"
+            )
+            plan.sets_rowid = self.own(kind, plan.target) == [(1,)]
+        self.quick[sql] = plan
 
     @property
     def careful(self) -> bool:
@@ -238,6 +264,7 @@ class Statements:
             reads=cursor.is_readonly or bool(cursor.is_explain),
             counts=self.guard.counts,
             changes_schema=self.guard.changes_schema,
+            target=self.guard.target,
         )
 
     def _rows(self, cursor: apsw.Cursor, plan: Plan) -> list[list[Value]] | None:
@@ -251,17 +278,11 @@ class Statements:
                 if isinstance(value, str | bytes):
                     size += len(value)
             if size > ROWS_BYTES_MAX:
-                cursor.close()
-                self._replace_cursors()
+                cursor.execute("")  # Lets the statement go, which would be in the way of others.
                 raise Undo(TOO_MANY_ROWS, ran=not plan.reads)
             rows.append(list(row))
         self._rows_bytes = size
         return rows
-
-    def _replace_cursors(self) -> None:
-        self.cursor = self.connection.cursor()
-        self._inspector = self.connection.cursor()
-        self._inspector.exec_trace = self._inspect
 
     def many(self, body: Many) -> Done:
         """Run one statement for each row of parameters; `changes` is the sum."""

@@ -39,6 +39,7 @@ class Writer:
         self.connection, self.pinned, self.guard = open_writer(self.path, base=self._vfs)
         internal.create(self.connection)
         self.statements = Statements(self.connection, self.pinned, self.guard, self.meter)
+        self._control = self.connection.cursor()
         self.settings = UNSET
 
     def reconnect(self) -> None:
@@ -55,12 +56,12 @@ class Writer:
 
     def begin(self, settings: int) -> None:
         """Open a transaction under a client's settings; statements are guarded from here on."""
-        own = self.statements.own
         if settings not in (self.settings, UNSET):
             self._follow(settings)
-        own("BEGIN IMMEDIATE")
+        self.guard.trusting = True
+        self._control.execute("BEGIN IMMEDIATE")
         if settings != UNSET and settings & Settings.DEFER_FOREIGN_KEYS:
-            own("PRAGMA defer_foreign_keys = ON")
+            self.statements.own("PRAGMA defer_foreign_keys = ON")
         self.meter.start(NO_LIMIT)
         self.guard.trusting = False
 
@@ -88,9 +89,8 @@ class Writer:
     def commit(self, last: Entry) -> None:
         """Commit the open transaction as the application of everything up to `last`."""
         self.guard.trusting = True
-        self.sessions.save()
-        internal.keep_position(self.connection, last.index, last.term, self.clock_ms)
-        self.connection.execute("COMMIT")
+        self.sessions.save(last.index, last.term, self.clock_ms)
+        self._control.execute("COMMIT")
         self.applied = Position(index=last.index, term=last.term)
 
     def roll_back(self) -> None:
