@@ -203,3 +203,27 @@ def test_a_batch_of_another_history_at_the_same_place_is_damage() -> None:
     with pytest.raises(CorruptJournal) as raised:
         opened(files)
     assert raised.value.offset == start
+
+
+def test_a_full_segment_that_became_shorter_is_named_at_the_start() -> None:
+    files = MemoryFiles()
+    written(files, close=True)
+    used = len(files.content(FIRST).rstrip(b"\0"))
+    files.open(FIRST).truncate(used - 1)
+    with pytest.raises(CorruptJournal, match="ends before") as raised:
+        opened(files)
+    assert raised.value.file == FIRST
+
+
+def test_the_only_segment_of_a_compacted_log_is_not_begun_anew() -> None:
+    files = MemoryFiles()
+    journal = opened(files)
+    model = Model()
+    for _ in range(3):
+        model = do(journal, model, Append(count=10, payload_bytes=300))
+    do(journal, model, Compact(percent=100))
+    [name] = files.names(FOLDER)
+    size = len(files.content(FOLDER / name))
+    files.create(FOLDER / name).preallocate(size)
+    with pytest.raises(CorruptJournal, match="no sound batch"):
+        opened(files)
