@@ -211,15 +211,14 @@ def _explain(tokens: list[Token]) -> Class:
     rest = tokens[1:]
     if word(rest, 0) == "QUERY" and word(rest, 1) == "PLAN":
         rest = rest[2:]
+    if not rest or word(rest, 0) == "EXPLAIN":
+        nothing = Reason("no statement follows it", "add one to explain")
+        return _refused(tokens, 0, "EXPLAIN", nothing)
     inner = classify(rest)
     if inner.kind is StatementKind.REFUSED:
         return inner
-    if inner.kind is StatementKind.SETTING or word(rest, 0) == "PRAGMA":
+    if word(rest, 0) == "PRAGMA":
         return _refused(rest, 0, "EXPLAIN PRAGMA", _EXPLAIN_NOTE)
-    if inner.kind is StatementKind.EMPTY or word(rest, 0) == "EXPLAIN":
-        return _refused(
-            tokens, 0, "EXPLAIN", Reason("no statement follows it", "add one to explain")
-        )
     return Class(StatementKind.READ)
 
 

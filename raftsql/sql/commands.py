@@ -62,6 +62,9 @@ class CommandKind(IntEnum):
     """Replaces the whole database by one file that every node holds: body is `Restore`."""
     KEEP_SESSIONS = 10
     """Notes that sessions are alive: body is a list of session numbers."""
+    ASK = 11
+    """Asks what became of `header.session`'s `header.sequence`. The answer is the one it got; if it
+    never got one it never will: NEVER_HAPPENED is then its answer, for good. No body."""
 
 
 HEADER: Final = struct.Struct("<BBBxIqQQQQ")

@@ -26,7 +26,7 @@ from raftsql.sql.functions import (
     Reason,
 )
 from raftsql.sql.keywords import KEYWORDS
-from raftsql.sql.names import Name, Role, closing, names
+from raftsql.sql.names import Name, Role, closings, direct, names
 from raftsql.sql.pragmas import (
     GET_PRAGMAS,
     LOCAL_PRAGMAS,
@@ -35,7 +35,7 @@ from raftsql.sql.pragmas import (
 )
 from raftsql.sql.split import statements
 from raftsql.sql.strict import order_refusal
-from raftsql.sql.tokens import STRING, WORD, Token, TokenKind, ascii_capitals, tokenize
+from raftsql.sql.tokens import OPERATOR, STRING, WORD, Token, TokenKind, ascii_capitals, tokenize
 from raftsql.sql.verdict import Call, Mode, Pinned, Pure, Refused, Verdict
 from raftsql.sql.witness import reading_of
 
@@ -140,13 +140,14 @@ def _strict_refusal(call: Call) -> Refused:
 def _scan(tokens: list[Token], *, is_logged: bool) -> Verdict:
     """Judge each name of a statement; the first refusal ends it."""
     calls = []
-    for name in names(tokens):
+    ends = closings(tokens)
+    for name in names(tokens, ends):
         token = tokens[name.place]
         if name.role is not Role.DOUBT:
             refused = _refuse_name(token, name, is_logged)
             if refused is not None:
                 return refused
-        if token.key in PINNED_FUNCTIONS and _is_pinned(tokens, name):
+        if token.key in PINNED_FUNCTIONS and _is_pinned(tokens, ends, name):
             calls.append(Call(token.key, token.start))
     return Pinned(tuple(calls)) if calls else _PURE
 
@@ -207,37 +208,28 @@ def _table_reason(key: str, is_logged: bool) -> Reason | None:
     return None
 
 
-def _is_pinned(tokens: list[Token], name: Name) -> bool:
+def _is_pinned(tokens: list[Token], ends: dict[int, int], name: Name) -> bool:
     if name.role is Role.TARGET:
         return False
     token = tokens[name.place]
     if token.key in CLOCK_WORDS:
         return token.kind is WORD or name.role is not Role.TABLE
-    if name.place + 1 >= len(tokens) or tokens[name.place + 1].key != "(":
+    if name.place + 1 not in ends:
         return False
-    return token.key not in CLOCK_FUNCTIONS or _reads_clock(tokens, name.place)
+    return token.key not in CLOCK_FUNCTIONS or _reads_clock(tokens, ends, name.place)
 
 
-def _reads_clock(tokens: list[Token], place: int) -> bool:
+def _reads_clock(tokens: list[Token], ends: dict[int, int], place: int) -> bool:
     """Whether a date function may be asked for the present time."""
-    found = _arguments(tokens, place + 1)
+    found: list[list[Token]] = [[]]
+    for inside in direct(tokens, ends, place + 1):
+        if tokens[inside].key == "," and tokens[inside].kind is OPERATOR:
+            found.append([])
+        else:
+            found[-1].append(tokens[inside])
     first = CLOCK_FUNCTIONS[tokens[place].key]
     times = found if tokens[place].key == "TIMEDIFF" else found[first : first + 1]
     return not times or not all(_is_date_literal(argument) for argument in times)
-
-
-def _arguments(tokens: list[Token], opening: int) -> list[list[Token]]:
-    inside = tokens[opening + 1 : closing(tokens, opening)]
-    found: list[list[Token]] = [[]] if inside else []
-    depth = 0
-    for token in inside:
-        if token.kind is TokenKind.OPERATOR:
-            depth += (token.key == "(") - (token.key == ")")
-            if token.key == "," and depth == 0:
-                found.append([])
-                continue
-        found[-1].append(token)
-    return found
 
 
 def _is_date_literal(argument: list[Token]) -> bool:

@@ -60,8 +60,11 @@ _NOTHING: Final = Token(SEMICOLON, ";", 0, 0)
 _OUTSIDE, _TABLES, _CONSTRAINT = range(3)
 
 
-def names(tokens: list[Token]) -> Iterator[Name]:
-    """Walk over a statement's calls and tables, without columns and a module's arguments."""
+def names(tokens: list[Token], ends: dict[int, int]) -> Iterator[Name]:
+    """Walk over a statement's calls and tables, without columns and a module's arguments.
+
+    `ends` are the tokens' `closings`.
+    """
     is_virtual = [token.key for token in tokens[:3]] == ["CREATE", "VIRTUAL", "TABLE"]
     depth_certain = 3 if _defines_columns(tokens) else 1
     levels = [_OUTSIDE]
@@ -73,7 +76,7 @@ def names(tokens: list[Token]) -> Iterator[Name]:
         elif kind is WORD or kind is QUOTED or kind is STRING:
             if kind is WORD and token.key in _MOVES:
                 levels[-1] = _clause(token.key, before, levels[-1])
-            role = _role(tokens, place, before, levels[-1])
+            role = _role(tokens, ends, place, before, levels[-1])
             if role is not None:
                 yield Name(role, place, len(levels) >= depth_certain and _is_certain(before))
             if is_virtual and before.key == "USING":
@@ -107,7 +110,9 @@ def _opens_table(before: Token) -> bool:
     return before.kind is OPERATOR and before.key in ("(", ",")
 
 
-def _role(tokens: list[Token], place: int, before: Token, level: int) -> Role | None:
+def _role(
+    tokens: list[Token], ends: dict[int, int], place: int, before: Token, level: int
+) -> Role | None:
     """The role of the name at a place; None for columns, keywords and strings that name nothing."""
     token = tokens[place]
     is_word = before.kind is WORD
@@ -121,7 +126,7 @@ def _role(tokens: list[Token], place: int, before: Token, level: int) -> Role | 
         return None
     if not _opens(tokens, place + 1):
         return Role.CALL if token.key in CLOCK_WORDS and token.kind is WORD else None
-    if _names_index_table(tokens, before) or _names_list(tokens, place, before):
+    if _names_index_table(tokens, before) or _names_list(tokens, ends, place, before):
         return Role.TARGET
     if _is_dot(before) or before.kind is QUOTED or (is_word and before.key not in KEYWORDS):
         return Role.DOUBT
@@ -142,27 +147,41 @@ def _names_index_table(tokens: list[Token], before: Token) -> bool:
     return tokens[0].key == "CREATE" and tokens[1].key in ("INDEX", "UNIQUE")
 
 
-def _names_list(tokens: list[Token], place: int, before: Token) -> bool:
+def _names_list(tokens: list[Token], ends: dict[int, int], place: int, before: Token) -> bool:
     """Whether this is the second or a later table of a WITH list: `, name(columns) AS (`."""
     if before.key != "," or before.kind is not OPERATOR:
         return False
-    end = closing(tokens, place + 1) + 1
+    end = ends[place + 1] + 1
     if end + 1 >= len(tokens) or tokens[end].key != "AS":
         return False
     following = tokens[end + 1]
     return following.key in ("(", "NOT", "MATERIALIZED") and following.kind in (OPERATOR, WORD)
 
 
-def closing(tokens: list[Token], opening: int) -> int:
-    """The place of the parenthesis that closes the one at a place, or of the last token."""
-    depth = 0
-    for place in range(opening, len(tokens)):
-        token = tokens[place]
+def closings(tokens: list[Token]) -> dict[int, int]:
+    """Where each opening parenthesis is closed, by places; the last token for one that is not.
+
+    Made once a statement: to look for each end anew takes quadratic time on nested calls.
+    """
+    ends = {}
+    open_places = []
+    for place, token in enumerate(tokens):
         if token.kind is OPERATOR:
-            depth += (token.key == "(") - (token.key == ")")
-            if depth == 0:
-                return place
-    return len(tokens) - 1
+            if token.key == "(":
+                open_places.append(place)
+            elif token.key == ")" and open_places:
+                ends[open_places.pop()] = place
+    for place in open_places:
+        ends[place] = len(tokens) - 1
+    return ends
+
+
+def direct(tokens: list[Token], ends: dict[int, int], opening: int) -> Iterator[int]:
+    """The places directly inside a parenthesis; what stands in deeper ones is stepped over."""
+    place, end = opening + 1, ends[opening]
+    while place < end:
+        yield place
+        place = ends.get(place, place) + 1
 
 
 def _is_certain(before: Token) -> bool:

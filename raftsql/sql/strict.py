@@ -14,7 +14,7 @@ from typing import Final
 
 from raftsql.sql.classify import refusal, word
 from raftsql.sql.functions import ORDER_DEPENDENT_AGGREGATES, Reason
-from raftsql.sql.names import closing
+from raftsql.sql.names import closings, direct
 from raftsql.sql.tokens import OPERATOR, QUOTED, SEMICOLON, WORD, Token
 from raftsql.sql.verdict import Refused
 
@@ -42,6 +42,8 @@ class _Query:
 
 def order_refusal(tokens: list[Token]) -> Refused | None:
     """Refuse the first choice of rows that rests on their order unsaid."""
+    ends = closings(tokens)
+    windows = _ordered_windows(tokens, ends)
     queries = [_Query()]
     for place, token in enumerate(tokens):
         if token.kind is WORD:
@@ -54,7 +56,9 @@ def order_refusal(tokens: list[Token]) -> Refused | None:
             queries.append(_Query(is_test=place > 0 and word(tokens, place - 1) == "EXISTS"))
         elif token.kind is OPERATOR and token.key == ")" and len(queries) > 1:
             queries.pop()
-        if _is_unordered_aggregate(tokens, place):
+        if _is_order_dependent(tokens, ends, place) and not _has_order(
+            tokens, ends, windows, place + 1
+        ):
             return refusal(tokens, place, f"{token.key.lower()}()", _AGGREGATE)
     return None
 
@@ -73,55 +77,42 @@ def _is_arbitrary(tokens: list[Token], place: int, query: _Query) -> bool:
     return following is None or following.key != "0"
 
 
-def _is_unordered_aggregate(tokens: list[Token], place: int) -> bool:
+def _is_order_dependent(tokens: list[Token], ends: dict[int, int], place: int) -> bool:
     token = tokens[place]
-    if token.key not in ORDER_DEPENDENT_AGGREGATES or token.kind not in (
-        WORD,
-        QUOTED,
-    ):
-        return False
-    if place + 1 >= len(tokens) or tokens[place + 1].key != "(":
-        return False
-    end = closing(tokens, place + 1)
-    if _says_order(tokens, place + 1, end):
-        return False
-    if word(tokens, end + 1) == "FILTER":
-        end = closing(tokens, end + 2)
-    return not (word(tokens, end + 1) == "OVER" and _window_is_ordered(tokens, end + 2))
+    is_name = token.kind is WORD or token.kind is QUOTED
+    return is_name and token.key in ORDER_DEPENDENT_AGGREGATES and place + 1 in ends
 
 
-def _window_is_ordered(tokens: list[Token], place: int) -> bool:
-    if place >= len(tokens):
+def _has_order(
+    tokens: list[Token], ends: dict[int, int], windows: dict[str, bool], opening: int
+) -> bool:
+    """Whether an aggregate's parentheses, or the window behind them, say an order."""
+    if _says_order(tokens, ends, opening):
+        return True
+    place = ends[opening] + 1
+    if word(tokens, place) == "FILTER" and place + 1 in ends:
+        place = ends[place + 1] + 1
+    if word(tokens, place) != "OVER" or place + 1 >= len(tokens):
         return False
-    if tokens[place].key == "(":
-        end = closing(tokens, place)
-        if _says_order(tokens, place, end):
-            return True
-        base = tokens[place + 1].key if place + 1 < end else ""
-        return _named_window_is_ordered(tokens, base)
-    return _named_window_is_ordered(tokens, tokens[place].key)
+    window = place + 1
+    if window not in ends:
+        return windows.get(tokens[window].key, False)
+    base = tokens[window + 1].key if window + 1 < len(tokens) else ""
+    return _says_order(tokens, ends, window) or windows.get(base, False)
 
 
-def _named_window_is_ordered(tokens: list[Token], name: str) -> bool:
-    """Whether `WINDOW name AS (… ORDER BY …)` stands in the statement."""
+def _ordered_windows(tokens: list[Token], ends: dict[int, int]) -> dict[str, bool]:
+    """Of each name in a WINDOW clause: whether every window of that name says an order."""
+    windows: dict[str, bool] = {}
     for place in range(1, len(tokens) - 2):
-        before = tokens[place - 1].key
-        if (
-            tokens[place].key == name
-            and before in ("WINDOW", ",")
-            and word(tokens, place + 1) == "AS"
-        ):
-            return _says_order(tokens, place + 2, closing(tokens, place + 2))
-    return False
+        if tokens[place - 1].key not in ("WINDOW", ",") or place + 2 not in ends:
+            continue
+        if word(tokens, place + 1) == "AS":
+            name = tokens[place].key
+            windows[name] = windows.get(name, True) and _says_order(tokens, ends, place + 2)
+    return windows
 
 
-def _says_order(tokens: list[Token], opening: int, end: int) -> bool:
+def _says_order(tokens: list[Token], ends: dict[int, int], opening: int) -> bool:
     """Whether ORDER BY stands directly inside these parentheses."""
-    depth = 0
-    for place in range(opening, end + 1):
-        token = tokens[place]
-        if token.kind is OPERATOR:
-            depth += (token.key == "(") - (token.key == ")")
-        elif depth == 1 and token.key == "ORDER" and token.kind is WORD:
-            return True
-    return False
+    return any(word(tokens, place) == "ORDER" for place in direct(tokens, ends, opening))

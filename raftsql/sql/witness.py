@@ -8,12 +8,16 @@ SQLite does. See docs/decisions/0020-own-tokenizer.md.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from raftsql.sql.functions import CHANCE_FUNCTIONS, CLOCK_WORDS
 
 if TYPE_CHECKING:
     from sqlglot.expressions import Expression
+
+
+CHARACTERS_MAX: Final = 16_384
+"""A longer text is not read twice: the tree would cost the leader tens of milliseconds."""
 
 
 class Reading(NamedTuple):
@@ -26,7 +30,9 @@ class Reading(NamedTuple):
 
 
 def reading_of(text: str) -> Reading | None:
-    """What sqlglot sees in a statement; None where it can't read it."""
+    """What sqlglot sees in a statement; None where it can't read it, or it is long."""
+    if len(text) > CHARACTERS_MAX:
+        return None
     # Imported here: it costs a quarter of a second, and only strict mode needs it.
     import sqlglot
     from sqlglot import exp
