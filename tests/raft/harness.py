@@ -206,6 +206,7 @@ class Cluster:
     def read(self, node: NodeId, request: int, *, lease: bool = False) -> None:
         """A client's read."""
         now = self.replicas[node].now
+        self.invariants.asked(node, request)
         self.do(node, lambda it: it.read(request, now, lease=lease))
 
     def compact(self, node: NodeId, upto: int) -> None:

@@ -24,6 +24,8 @@ class Invariants:
         self.committed: dict[int, int] = {}
         self.seen: dict[NodeId, tuple[int, int]] = {}
         self.votes: dict[tuple[NodeId, int], NodeId] = {}
+        self.reads: dict[tuple[NodeId, int], int] = {}
+        """What was committed anywhere when a read was asked for."""
 
     def restarted(self, replica: Replica) -> None:
         """A node that restarts knows what is durable, which may be less than it once knew."""
@@ -38,6 +40,10 @@ class Invariants:
                 f"node {envelope.source} votes for {given} and {envelope.target} in {message.term}"
             )
 
+    def asked(self, node: NodeId, request: int) -> None:
+        """A client asks to read, and must see all that is committed by now, wherever."""
+        self.reads[node, request] = max(self.committed, default=0)
+
     def check(self, replicas: dict[NodeId, Replica]) -> None:
         """Compare every running node with all that was seen."""
         for replica in replicas.values():
@@ -45,6 +51,7 @@ class Invariants:
                 self._check_alone(replica)
                 self._check_leader(replica)
                 self._check_committed(replica)
+                self._check_reads(replica)
 
     def _check_alone(self, replica: Replica) -> None:
         node, log = replica.running, replica.running.log
@@ -74,3 +81,8 @@ class Invariants:
             assert term is not None
             known = self.committed.setdefault(index, term)
             assert known == term, f"entry {index} was committed as {known} and as {term}"
+
+    def _check_reads(self, replica: Replica) -> None:
+        for request, index in replica.granted.items():
+            must = self.reads.get((replica.id, request), 0)
+            assert index >= must, f"read {request} sees {index}, but {must} was committed before it"
