@@ -7,7 +7,6 @@ library can change what an old log replays to. `docs` and tests hold its publish
 from __future__ import annotations
 
 import hashlib
-import re
 from typing import Final
 
 JULIAN_EPOCH_MS: Final = 210_866_760_000_000
@@ -16,8 +15,6 @@ JULIAN_EPOCH_MS: Final = 210_866_760_000_000
 WORDS_BYTES_MAX: Final = 1_024
 """Up to here randomblob() is made of words; a key or an identifier is far below."""
 
-_INTEGER_MAX: Final = (1 << 63) - 1
-_INTEGER_PREFIX: Final = re.compile(r"[ \t\n\v\f\r]*[-+]?[0-9]+")
 _MASK: Final = (1 << 64) - 1
 _GAMMA: Final = 0x9E3779B97F4A7C15
 
@@ -55,18 +52,6 @@ class Chance:
 
     def _words(self, count: int) -> bytes:
         return b"".join([self.word().to_bytes(8, "little") for _ in range(count)])
-
-
-def blob_size(argument: object) -> int:
-    """How many bytes SQLite takes randomblob's argument for, whatever its type (as an integer)."""
-    if isinstance(argument, int):
-        return argument
-    if isinstance(argument, float):
-        return _INTEGER_MAX if argument >= _INTEGER_MAX else int(max(argument, -_INTEGER_MAX))
-    if isinstance(argument, bytes):
-        argument = argument.decode("utf-8", "replace")
-    found = _INTEGER_PREFIX.match(argument) if isinstance(argument, str) else None
-    return max(-_INTEGER_MAX, min(int(found[0]), _INTEGER_MAX)) if found else 0
 
 
 def julian_ms(unix_ms: int) -> int:

@@ -7,7 +7,7 @@ import hashlib
 import apsw
 import pytest
 
-from raftsql.sql.pinned import Chance, blob_size, julian_ms
+from raftsql.sql.pinned import Chance, julian_ms
 
 
 def test_the_generator_gives_the_published_numbers_of_splitmix64() -> None:
@@ -57,24 +57,6 @@ def test_a_long_blob_is_shake_of_two_words() -> None:
 @pytest.mark.parametrize("size", [0, -5, 1])
 def test_a_blob_has_at_least_one_byte(size: int) -> None:
     assert len(Chance(3).blob(size)) == 1
-
-
-@pytest.mark.parametrize(
-    "argument",
-    [5, 0, -3, 2.9, 0.2, -7.5, "12", " 12abc", "2.5", "1e3", "x", "", "+4", None, b"7", b"\xff"],
-)
-def test_the_size_of_a_blob_is_what_sqlite_takes_its_argument_for(argument: object) -> None:
-    ((length,),) = apsw.Connection(":memory:").execute(
-        "SELECT length(randomblob(?))",
-        (argument,),  # type: ignore[arg-type]
-    )
-    assert len(Chance(1).blob(blob_size(argument))) == length
-
-
-def test_an_argument_beyond_64_bits_is_clamped() -> None:
-    assert blob_size(1e300) == (1 << 63) - 1
-    assert blob_size("9" * 30) == (1 << 63) - 1
-    assert blob_size(-1e300) == -((1 << 63) - 1)
 
 
 def test_the_clock_is_sqlites_julian_day() -> None:
