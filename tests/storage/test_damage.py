@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from raftsql.storage.batch import ALIGNMENT, HEADER
+from raftsql.raft.messages import ORIGIN, Entry, EntryKind
+from raftsql.storage.batch import ALIGNMENT, HEADER, Batch, encode_header
 from raftsql.storage.errors import CorruptJournal
 from raftsql.storage.segment import PREAMBLE_BYTES
 from tests.simulator.faulty_files import MemoryFiles
@@ -227,3 +228,23 @@ def test_the_only_segment_of_a_compacted_log_is_not_begun_anew() -> None:
     files.create(FOLDER / name).preallocate(size)
     with pytest.raises(CorruptJournal, match="no sound batch"):
         opened(files)
+
+
+def test_journal_bytes_inside_a_payload_are_not_taken_for_a_batch() -> None:
+    files = MemoryFiles()
+    journal = opened(files)
+    model = do(journal, Model(), Append(count=3, payload_bytes=10))
+    later = Batch(99, model.state, ORIGIN, model.last, 0, 0, 0, 0, 0, offset=4 * ALIGNMENT)
+    payload = b"x" * 900 + encode_header(later, 1) * 20
+    journal.save(None, [Entry(1, 4, EntryKind.COMMAND, payload)])
+    start, end = last_batch_start(files), len(files.content(FIRST).rstrip(b"\0"))
+    zero(files, max(start, 512), 1024)
+    assert start < 1024 < end
+    assert held(opened(files)) == model
+
+
+def last_batch_start(files: MemoryFiles) -> int:
+    """Where the third batch starts, by the place of its header."""
+    content = files.content(FIRST)
+    starts = [at for at in range(0, 2048, ALIGNMENT) if content[at : at + 4] == b"\x0c\xb1\xa5\xf1"]
+    return starts[2]
