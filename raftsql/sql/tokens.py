@@ -57,22 +57,30 @@ class Token(NamedTuple):
 # Every place of a text matches: spaces and comments, and then one token or the end. So a search
 # never steps into the middle of a comment. The order of the alternatives is SQLite's: a word may
 # begin with x, but x'00' is a blob.
+_SPACE: Final = r"(?: [ \t\n\f\r][ \t\n\v\f\r]* | \ufeff | --[^\n]* | /\*(?=.)(?:.*?\*/|.*\Z) )*+"
+_LETTER: Final = r"[A-Za-z0-9_$\x80-\U0010ffff]"
+_LITERAL: Final = rf"""
+    (?: [-+]?[0-9]++(?:\.[0-9]*+)?(?:[eE][+-]?[0-9]++)?(?![A-Za-z0-9_.$\x80-\U0010ffff])
+      | '[^']*+(?:''[^']*+)*+' | [xX]'(?:[0-9a-fA-F][0-9a-fA-F])*+' | (?i:null)(?!{_LETTER})
+      | \?(?![0-9])
+    )"""
+_ROW: Final = rf"\( {_SPACE} {_LITERAL} {_SPACE} (?: , {_SPACE} {_LITERAL} {_SPACE} )*+ \)"
 _PATTERN: Final = re.compile(
-    r"""
-    (?: [ \t\n\f\r][ \t\n\v\f\r]* | \ufeff | --[^\n]* | /\*(?=.)(?:.*?\*/|.*\Z) )*+
+    rf"""
+    {_SPACE}
     (?:
       ( [xX]'[^']*'? )
-    | ( [A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]* )
+    | ( (?i:values)(?!{_LETTER}) ) (?: {_SPACE} {_ROW} (?: {_SPACE} , {_SPACE} {_ROW} )*+ )?
+    | ( [A-Za-z_\x80-\U0010ffff]{_LETTER}* )
     | ( ->>? | \|\| | << | >> | <> | <= | >= | == | != | [-+*/%&|~<>=,()] | \.(?![0-9]) )
     | ( '[^']*+(?:''[^']*+)*+' )
     | ( "[^"]*+(?:""[^"]*+)*+" | `[^`]*+(?:``[^`]*+)*+` | \[[^\]]*+\] )
     | ( (?: 0[xX][0-9a-fA-F][0-9a-fA-F_]*
           | (?: [0-9][0-9_]*(?:\.[0-9_]*)? | \.[0-9][0-9_]* ) (?: [eE][+-]?[0-9][0-9_]* )?
         )
-        [A-Za-z0-9_$\x80-\U0010ffff]* )
+        {_LETTER}* )
     | ( \?[0-9]*
-      | [$@:\#](?:::)*[A-Za-z0-9_$\x80-\U0010ffff]
-        (?: [A-Za-z0-9_$\x80-\U0010ffff] | :: )*+ (?: \([^)\t-\r\ ]*\)? )?
+      | [$@:\#](?:::)*{_LETTER} (?: {_LETTER} | :: )*+ (?: \([^)\t-\r\ ]*\)? )?
       | [$@:\#](?:::)* )
     | ( ; )
     | ( ['"`\[].*\Z | . )
@@ -84,6 +92,7 @@ _PATTERN: Final = re.compile(
 _KINDS: Final = (
     None,
     TokenKind.BLOB,
+    WORD,
     WORD,
     OPERATOR,
     STRING,
@@ -101,14 +110,18 @@ _BLOB: Final = re.compile(r"[xX]'(?:[0-9a-fA-F]{2})*'")
 
 
 def tokenize(text: str) -> list[Token]:
-    """Cut a text into its tokens, without spaces and comments. It never raises."""
+    """Cut a text into its tokens, without spaces and comments. It never raises.
+
+    Rows of mere literals behind VALUES belong to its token: nothing in them can be a name, and
+    an INSERT of many of them would hold up a leader.
+    """
     found = []
     for match in _PATTERN.finditer(text):
         group = match.lastindex
         if group is None:
             break
-        start, end = match.span(group)
-        key = text[start:end]
+        start, end = match.start(group), match.end()
+        key = match[group]
         kind = _KINDS[group]
         if kind is WORD:
             key = key.upper() if key.isascii() else ascii_capitals(key)

@@ -68,6 +68,37 @@ def test_a_text_is_cut_as_sqlite_cuts_it(text: str, expected: list[tuple[TokenKi
     assert shape(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("rows", "rest"),
+    [
+        ("(1)", ""),
+        ("(1, -2.5, +3e5, 'it''s', x'00', NULL, ?)", ""),
+        ("(1), (2) , /* ) */ (3) -- (\n, ('), (')", ""),
+        ("('a;b')", " RETURNING a"),
+        ("(1), (2)", ", (random())"),
+        ("(1)", ", (x'0')"),
+        ("(1)", ", (1_000), (2)"),
+        ("(1)", ", ('open)"),
+        ("", "(random(), 1)"),
+        ("", "(?1)"),
+        ("", "(1 + 1)"),
+        ("", "(nullable)"),
+        ("", "()"),
+        ("", "(1.5.5)"),
+        ("", "((1))"),
+    ],
+)
+def test_rows_of_literals_belong_to_values(rows: str, rest: str) -> None:
+    text = f"INSERT INTO t Values {rows}{rest}"
+    values = tokenize(text)[3]
+    assert (values.kind, values.key) == (W, "VALUES")
+    assert text[values.start : values.end] == f"Values {rows}".rstrip()
+
+
+def test_a_name_that_begins_with_values_is_a_name() -> None:
+    assert shape("values1 values$ (1)")[:2] == [(W, "VALUES1"), (W, "VALUES$")]
+
+
 PARTS = st.sampled_from(
     [
         *"abcxX019_.$@:#?'\"`[]()-+*/%<>=!|&~,;^\\{} \n\t\v\f\ufeff\u00a0é",
