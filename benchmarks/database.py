@@ -163,7 +163,9 @@ def bulk(folder: Path, size_mb: int) -> None:
     print(f"snapshot         {size / seconds:6.0f} MB/s, {beside}")
     with WritesBeside(path) as beside:
         seconds, _ = timed(lambda: backup.take(path, folder / "backup", disk))
-    print(f"backup, summed   {size / seconds:6.0f} MB/s, {beside}")
+    print(f"backup           {size / seconds:6.0f} MB/s, {beside}")
+    seconds, _ = timed(lambda: snapshot.digest(folder / "backup"))
+    print(f"file's digest    {size / seconds:6.0f} MB/s")
     seconds, _ = timed(lambda: snapshot.verify(folder / "snapshot"))
     print(f"quick_check      {size / seconds:6.0f} MB/s")
     seconds, found = timed(lambda: restore.inspect(folder / "backup"))

@@ -28,8 +28,9 @@ CHUNK_BYTES: Final = 512 * 1024
 class Backup:
     """A backup under way, to `target`, which must not exist."""
 
-    def __init__(self, path: Path, target: Path, *, vfs: str = "") -> None:
-        self._copy = snapshot.Copy(path, target, vfs=vfs)
+    def __init__(self, path: Path, target: Path, disk: Disk, *, vfs: str = "") -> None:
+        self._copy = snapshot.Copy(path, target, disk, vfs=vfs)
+        self._disk = disk
 
     @property
     def position(self) -> Position:
@@ -45,34 +46,35 @@ class Backup:
         """Copy some pages; how many remain."""
         return self._copy.step(pages)
 
-    def finish(self, disk: Disk, *, vacuum: bool = False) -> bytes:
-        """Clean a file that is copied whole, make it last, and give its digest."""
-        self._copy.finish(disk)
+    def finish(self, *, vacuum: bool = False) -> Position:
+        """Clean a file that is copied whole, and make it last; the moment it is of."""
+        self._copy.finish()
         remove_internals(self._copy.target, vacuum=vacuum)
-        disk.sync_file(self._copy.target)
-        return snapshot.digest(self._copy.target)
+        self._disk.sync_file(self._copy.target)
+        return self.position
 
     def abandon(self) -> None:
         """Give it up: the file is removed, and the moment let go."""
         self._copy.abandon()
 
 
-def take(
-    path: Path, target: Path, disk: Disk, *, vacuum: bool = False, vfs: str = ""
-) -> tuple[Position, bytes]:
-    """Back up in one go: the moment it is of, and the file's digest."""
-    backup = Backup(path, target, vfs=vfs)
+def take(path: Path, target: Path, disk: Disk, *, vacuum: bool = False, vfs: str = "") -> Position:
+    """Back up in one go; the moment it is of."""
+    backup = Backup(path, target, disk, vfs=vfs)
     try:
         while backup.step():
             pass
-        return backup.position, backup.finish(disk, vacuum=vacuum)
+        return backup.finish(vacuum=vacuum)
     except BaseException:
         backup.abandon()
         raise
 
 
 def chunks(path: Path, *, start: int = 0, size: int = CHUNK_BYTES) -> Iterator[bytes]:
-    """The file's bytes from an offset on, so that a cut transfer can go on where it was."""
+    """The file's bytes from an offset on, so that a cut transfer can go on where it was.
+
+    Who needs a checksum of them feeds them to `snapshot.new_digest()` on the way.
+    """
     with path.open("rb") as file:
         file.seek(start)
         while chunk := file.read(size):

@@ -17,11 +17,14 @@ import apsw
 from raftsql.database import internal
 from raftsql.database.disk import Disk
 from raftsql.database.environment import Role, open_connection
-from raftsql.database.errors import MachineStopped
 from raftsql.raft.messages import Position, SnapshotMeta
 
 PAGES_A_STEP: Final = 1_000
 """4 MB, some 3 ms: short enough to stop between two, and long enough that steps cost nothing."""
+
+PAGES_BETWEEN_SYNCS: Final = 4_000
+"""16 MB. One sync of a whole copy at its end holds up every other sync on the disk, the journal's
+above all: by 275 ms after 0.5 GB, where these keep it under 30."""
 
 DIGEST_BYTES: Final = 32
 READ_BYTES: Final = 1 << 20
@@ -31,13 +34,20 @@ class SnapshotDamaged(Exception):
     """The file is not what it says it is: throw it away and fetch it again."""
 
 
+class CopyFailed(Exception):
+    """The copy can't go on: abandon it. A full disk may be the reason, or a page of the database
+    that can't be read, which whoever reads or writes that page will meet too."""
+
+
 class Copy:
     """A copy under way. Writes to `target`, which must not exist, and is no snapshot until
     `finish` has returned; `abandon` at any time instead."""
 
-    def __init__(self, path: Path, target: Path, *, vfs: str = "") -> None:
+    def __init__(self, path: Path, target: Path, disk: Disk, *, vfs: str = "") -> None:
         assert not target.exists(), f"{target} is in the way"
         self.target = target
+        self._disk = disk
+        self._unsynced_pages = 0
         self._source = open_connection(path, Role.SERVICE, vfs=vfs)
         self._source.execute("BEGIN")
         self.meta = meta_of(self._source)
@@ -51,8 +61,12 @@ class Copy:
         """Copy some pages; how many remain."""
         try:
             self._backup.step(pages)
-        except apsw.Error as error:
-            raise MachineStopped(f"the database can't be copied: {error}") from error
+            self._unsynced_pages += pages
+            if self._unsynced_pages >= PAGES_BETWEEN_SYNCS:
+                self._unsynced_pages = 0
+                self._disk.sync_file(self.target)
+        except (apsw.Error, OSError) as error:
+            raise CopyFailed(f"the database can't be copied: {error}") from error
         return int(self._backup.remaining)
 
     @property
@@ -60,13 +74,13 @@ class Copy:
         """How many there are in all; 0 before the first step."""
         return int(self._backup.page_count)
 
-    def finish(self, disk: Disk) -> SnapshotMeta:
+    def finish(self) -> SnapshotMeta:
         """Close a copy that has no pages remaining, and make it last."""
         assert self._backup.done, "pages remain to be copied"
         self._close()
         stand_alone(self.target)
-        disk.sync_file(self.target)
-        disk.sync_folder(self.target.parent)
+        self._disk.sync_file(self.target)
+        self._disk.sync_folder(self.target.parent)
         return self.meta
 
     def abandon(self) -> None:
@@ -82,11 +96,11 @@ class Copy:
 
 def take(path: Path, target: Path, disk: Disk, *, vfs: str = "") -> SnapshotMeta:
     """Copy the database in one go."""
-    copy = Copy(path, target, vfs=vfs)
+    copy = Copy(path, target, disk, vfs=vfs)
     try:
         while copy.step():
             pass
-        return copy.finish(disk)
+        return copy.finish()
     except BaseException:
         copy.abandon()
         raise
@@ -141,9 +155,14 @@ def verify(path: Path) -> SnapshotMeta:
             connection.close()
 
 
+def new_digest() -> hashlib.blake2b:
+    """The checksum of files, for those who see the bytes pass anyway."""
+    return hashlib.blake2b(digest_size=DIGEST_BYTES)
+
+
 def digest(path: Path) -> bytes:
     """A checksum of the file's bytes, for those who send or receive it."""
-    summed = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    summed = new_digest()
     with path.open("rb") as file:
         while chunk := file.read(READ_BYTES):
             summed.update(chunk)

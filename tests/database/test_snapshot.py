@@ -37,7 +37,7 @@ def test_a_copy_is_of_the_moment_it_began_however_much_is_written_meanwhile(
     tmp_path: Path, writer: apsw.Connection
 ) -> None:
     before = summed(writer)
-    copy = snapshot.Copy(tmp_path / "database", tmp_path / "copy")
+    copy = snapshot.Copy(tmp_path / "database", tmp_path / "copy", Disk())
     steps = 0
     while copy.step(20):
         with writer:
@@ -45,7 +45,7 @@ def test_a_copy_is_of_the_moment_it_began_however_much_is_written_meanwhile(
         writer.execute("PRAGMA wal_checkpoint")
         steps += 1
     assert steps > 5
-    meta = copy.finish(Disk())
+    meta = copy.finish()
     assert meta == SnapshotMeta(Position(index=500, term=2), b"one, two, three")
     assert snapshot.verify(tmp_path / "copy") == meta
     assert not checksum.compare(summed(snapshot.open_closed(tmp_path / "copy")), before)
@@ -78,7 +78,7 @@ def test_a_copy_becomes_a_database_that_can_be_written(
 def test_an_abandoned_copy_leaves_nothing_and_holds_nothing(
     tmp_path: Path, writer: apsw.Connection
 ) -> None:
-    copy = snapshot.Copy(tmp_path / "database", tmp_path / "copy")
+    copy = snapshot.Copy(tmp_path / "database", tmp_path / "copy", Disk())
     copy.step(10)
     copy.abandon()
     assert not list(tmp_path.glob("copy*"))
@@ -96,6 +96,40 @@ def test_a_damaged_page_is_found(tmp_path: Path, writer: apsw.Connection) -> Non
     assert snapshot.digest(tmp_path / "copy") != whole
     with pytest.raises(snapshot.SnapshotDamaged):
         snapshot.verify(tmp_path / "copy")
+
+
+def test_a_copy_is_synced_on_its_way(tmp_path: Path, writer: apsw.Connection) -> None:
+    class CountingDisk(Disk):
+        syncs = 0
+
+        def sync_file(self, path: Path) -> None:
+            self.syncs += 1
+            super().sync_file(path)
+
+    disk = CountingDisk()
+    copy = snapshot.Copy(tmp_path / "database", tmp_path / "copy", disk)
+    copy.step(10)
+    assert disk.syncs == 0
+    copy.step(snapshot.PAGES_BETWEEN_SYNCS)
+    assert disk.syncs == 1
+    copy.finish()
+    assert disk.syncs == 2
+
+
+def test_a_full_disk_ends_the_copy_and_nothing_else(
+    tmp_path: Path, writer: apsw.Connection
+) -> None:
+    class FullDisk(Disk):
+        def sync_file(self, path: Path) -> None:
+            raise OSError(28, "No space left on device")
+
+    copy = snapshot.Copy(tmp_path / "database", tmp_path / "copy", FullDisk())
+    with pytest.raises(snapshot.CopyFailed):
+        copy.step(snapshot.PAGES_BETWEEN_SYNCS)
+    copy.abandon()
+    assert not list(tmp_path.glob("copy*"))
+    with writer:
+        apply(writer, 501, 510)
 
 
 @pytest.mark.parametrize("damage", [b"", b"no database", b"SQLite format 3\x00" + b"\xff" * 9000])
