@@ -52,19 +52,17 @@ class Undecodable(Exception):
 
 
 class Encoder:
-    """Makes the bytes of batches, and remembers those of the newest ranges of entries."""
+    """Makes the bytes of messages, and remembers those of the newest ranges of entries."""
 
     def __init__(self) -> None:
         """Nothing is remembered."""
         self._ranges: OrderedDict[tuple[int, int, int], bytes] = OrderedDict()
         self._ranges_bytes = 0
 
-    def encode(self, envelopes: Sequence[Envelope]) -> bytes:
-        """A PeerBatch of the messages, in order."""
+    def encode(self, message: Message) -> bytes:
+        """A PeerBatch of one message; joined with others (`b"".join`) it is a batch of them all."""
         batch = wire.PeerBatch()
-        add = batch.messages.add
-        for envelope in envelopes:
-            self._fill(add(), envelope.message)
+        self._fill(batch.messages.add(), message)
         return batch.SerializeToString()
 
     def _fill(self, target: wire.PeerMessage, message: Message) -> None:

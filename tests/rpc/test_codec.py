@@ -44,7 +44,7 @@ OTHERS: dict[type[m.Message], st.SearchStrategy[m.Message]] = {
 
 def across(encoder: Encoder, sent: list[m.Message]) -> list[m.Message]:
     """What arrives at node 2 of what node 1 sends, with its entries as a list."""
-    data = encoder.encode([m.Envelope(7, 1, 2, message) for message in sent])
+    data = b"".join(encoder.encode(message) for message in sent)
     arrived = decode(data, cluster=7, source=1, target=2)
     assert all((e.cluster, e.source, e.target) == (7, 1, 2) for e in arrived)
     return [
@@ -127,7 +127,7 @@ def test_what_is_remembered_is_bounded_in_number_and_bytes() -> None:
 def test_a_snapshot_is_not_a_message() -> None:
     install = m.InstallSnapshot(1, m.SnapshotMeta(m.ORIGIN, b""))
     with pytest.raises(AssertionError, match="shipped on a stream of its own"):
-        Encoder().encode([m.Envelope(7, 1, 2, install)])
+        Encoder().encode(install)
 
 
 def batch_with(entries: bytes) -> bytes:
