@@ -26,6 +26,9 @@ FUNCTIONS_REFUSED: Final = frozenset(
 )
 """They tell of the local build, file layout or history, which differ between nodes."""
 
+MODULES: Final = frozenset(name.lower() for name in PURE_MODULES)
+"""Virtual tables whose contents are a function of the rows."""
+
 COUNTERS: Final = frozenset({"changes", "last_insert_rowid"})
 """They answer from the connection's history, so a command that asks starts from a fixed value."""
 
@@ -83,6 +86,7 @@ class Guard:
         "changes_schema",
         "compiling",
         "counts",
+        "hidden",
         "moves_savepoints",
         "refusal",
         "savepoints",
@@ -98,6 +102,8 @@ class Guard:
         """Set while VACUUM runs, which copies every table into a database it attaches."""
         self.savepoints = False
         """Set in an interactive transaction, whose savepoints are its client's own affair."""
+        self.hidden: frozenset[str] = frozenset()
+        """Tables that only the virtual table above them may read, in small letters."""
         self.forget()
 
     def forget(self) -> None:
@@ -146,6 +152,8 @@ class Guard:
             return None
         if action == apsw.SQLITE_PRAGMA and first == "data_version" and not self.compiling:
             return None  # FTS5 looks whether its own cache is still good.
+        if self.compiling and action in _TABLE_USES and (first or "").lower() in self.hidden:
+            return f"{first} depends on where transactions ended, which differs between nodes"
         return _refusal_in_write(action, first, second, schema)
 
 
@@ -183,7 +191,7 @@ def _refusal_in_write(
         return "no other database can be attached"
     if action in _TEMPORARY:
         return "temporary tables, views and triggers are not replicated"
-    if action == apsw.SQLITE_CREATE_VTABLE and (second or "").lower() not in PURE_MODULES:
+    if action == apsw.SQLITE_CREATE_VTABLE and (second or "").lower() not in MODULES:
         return f"the virtual table module {second} is not among those that are replicated"
     return None
 

@@ -33,6 +33,7 @@ from raftsql.database.headers import (
     header_of,
 )
 from raftsql.database.internal import FormatUnknown
+from raftsql.database.sessions import OUTSTANDING_MAX
 from raftsql.database.shared import is_vacuum, perform, quick_runner
 from raftsql.database.solo import apply_alone
 from raftsql.database.transaction import OpenTransaction
@@ -165,7 +166,8 @@ class Machine:
         """The hot loop: one turn a command, nothing in it that a batch could do once."""
         writer, pinned, meter = self._writer, self._writer.pinned, self._writer.meter
         unpack, run = HEADER.unpack_from, quick_runner(writer)
-        known, note, answered = writer.sessions.known, writer.sessions.note, answers.append
+        clients, known, note = writer.sessions.clients, writer.sessions.known, writer.sessions.note
+        answered = answers.append
         clock_ms, index = writer.clock_ms, writer.applied.index
         budget = -1
         for place in range(len(answers), stop):
@@ -183,7 +185,12 @@ class Machine:
                 break
             if clock > clock_ms:
                 clock_ms = writer.clock_ms = clock
-            if session:
+            if session and (
+                (client := clients.get(session)) is None
+                or sequence <= client.floor
+                or sequence in client.answers
+                or len(client.answers) >= OUTSTANDING_MAX
+            ):
                 answer = known(session, sequence)
                 if answer is not None:
                     answered(answer)

@@ -31,7 +31,8 @@ def quick_runner(writer: Writer) -> Callable[[bytes], bytes | None]:
     """`perform` for EXECUTE commands, with all that a batch needs looked up once.
 
     Half of what a small command costs is finding things, so the common case - a text that was met
-    before, and needs nothing but to be executed and counted - is written out here.
+    before, and needs nothing but to be executed and counted - is written out here. The tuples it
+    packs give the very bytes of a `Done`.
     """
     statements, connection = writer.statements, writer.connection
     quick, execute = statements.quick, statements.cursor.execute
@@ -49,14 +50,14 @@ def quick_runner(writer: Writer) -> Callable[[bytes], bytes | None]:
         try:
             if not plan.inserts:
                 execute(sql, parameters)
-                return encode((0, changes(), 0))
+                return encode((0, changes(), 0, None, None))
             if not plan.sets_rowid:
                 reset(0)
             execute(sql, parameters)
             count = changes()
             if count or not plan.sets_rowid:
-                return encode((0, count, last_insert_rowid()))
-            return encode((0, 0, 0))
+                return encode((0, count, last_insert_rowid(), None, None))
+            return encode((0, 0, 0, None, None))
         except COMMAND_ERRORS as error:
             return encode(_failed(writer, error, sql))
 

@@ -15,7 +15,7 @@ import apsw
 
 from raftsql.database.environment import Pinned
 from raftsql.database.errors import FOREIGN_KEY_FAILED, OUT_OF_FUEL, SQL_ERRORS, answer_to
-from raftsql.database.fuel import Meter
+from raftsql.database.fuel import NO_LIMIT, Meter
 from raftsql.database.guard import Guard
 from raftsql.sql.commands import (
     FUEL_UNIT,
@@ -41,6 +41,10 @@ _BLANK: Final = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z)|;)*", re.
 _WORD: Final = re.compile(r"[A-Za-z]*")
 _ROWS_CHANGERS: Final = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"})
 _MENTIONS: Final = re.compile(r"deferred|changes|last_insert_rowid", re.IGNORECASE)
+
+PENDING_SUFFIXES: Final = ("_data", "_idx", "_segments", "_segdir", "_stat")
+"""Tables beneath full-text tables whose rows depend on where transactions ended: full-text search
+gathers words in memory until then. What is found through the full-text table does not."""
 
 TOO_MANY_ROWS: Final = Failed(
     Refusal.SQL,
@@ -147,12 +151,13 @@ class Statements:
         self.read_schema()
 
     def own(self, sql: str, *bindings: apsw.SQLiteValue) -> list[Any]:
-        """Run a statement of our own, which the guard lets pass."""
+        """Run a statement of our own, which the guard lets pass and no fuel limits."""
         trusting, self.guard.trusting = self.guard.trusting, True
+        limit, self.meter.limit = self.meter.limit, NO_LIMIT
         try:
             return self.connection.execute(sql, bindings).fetchall()
         finally:
-            self.guard.trusting = trusting
+            self.guard.trusting, self.meter.limit = trusting, limit
 
     def read_schema(self) -> None:
         """Look again at what the schema holds that concerns every command."""
@@ -164,6 +169,8 @@ class Statements:
             if sql is not None
             for word in _MENTIONS.findall(sql)
         }
+        shadows = self.own("SELECT lower(name) FROM pragma_table_list WHERE type = 'shadow'")
+        self.guard.hidden = frozenset(n for (n,) in shadows if n.endswith(PENDING_SUFFIXES))
         self.defers = "deferred" in words
         self.counts = not words.isdisjoint({"changes", "last_insert_rowid"})
 

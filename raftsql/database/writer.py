@@ -89,6 +89,7 @@ class Writer:
     def commit(self, last: Entry) -> None:
         """Commit the open transaction as the application of everything up to `last`."""
         self.guard.trusting = True
+        self.meter.limit = NO_LIMIT
         self.sessions.save(last.index, last.term, self.clock_ms)
         self._control.execute("COMMIT")
         self.applied = Position(index=last.index, term=last.term)
@@ -96,6 +97,7 @@ class Writer:
     def roll_back(self) -> None:
         """End the open transaction, if no statement has, and forget the schema it saw."""
         self.guard.trusting = True
+        self.meter.limit = NO_LIMIT
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
         self.statements.read_schema()
