@@ -45,6 +45,7 @@ INTERNAL_PREFIX: Final = "SQLITE_RAFTSQL_"
 _INTERNAL: Final = Reason("it is a table of raftsql's own", "use `raftsql status`")
 _DATE_LITERAL: Final = re.compile(r"[-+0-9.]")
 """How a time that is not 'now' begins; 'now', 'subsec' and what SQLite may add begin otherwise."""
+_CATALOGUES: Final = ("SQLITE_SCHEMA", "SQLITE_MASTER")
 _PURE: Final = Pure()
 _ILLEGAL: Final = TokenKind.ILLEGAL
 _LOGGED: Final = (StatementKind.WRITE, StatementKind.DDL)
@@ -268,8 +269,17 @@ def _judge_module(tokens: list[Token], place: int) -> Refused | None:
 
 def _page_numbers(tokens: list[Token]) -> Refused | None:
     """Refuse to store page numbers: the same tables may lie on other pages of another node."""
-    place = next((n for n, token in enumerate(tokens) if token.key == "ROOTPAGE"), None)
-    if place is None or not any(t.key in ("SQLITE_SCHEMA", "SQLITE_MASTER") for t in tokens):
+    if not any(token.key in _CATALOGUES for token in tokens):
         return None
-    reason = Reason("page numbers differ from node to node", "leave the column out")
-    return refusal(tokens, place, "rootpage", reason)
+    for place, token in enumerate(tokens):
+        if token.key == "ROOTPAGE" or (token.key == "*" and _is_every_column(tokens[place - 1])):
+            reason = Reason("page numbers differ from node to node", "name the columns you need")
+            return refusal(tokens, place, "rootpage", reason)
+    return None
+
+
+def _is_every_column(before: Token) -> bool:
+    """Whether a star after this token stands for all columns, and does not multiply."""
+    if before.kind is WORD:
+        return before.key in ("SELECT", "DISTINCT", "ALL")
+    return before.kind is OPERATOR and before.key in (",", ".")

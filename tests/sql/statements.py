@@ -225,6 +225,7 @@ INSERT INTO boxes VALUES (1, 0, 1, 0, 1)
 INSERT INTO t(b) SELECT group_concat(c) FROM t
 INSERT INTO t(b) SELECT row_number() OVER (ORDER BY a) FROM u
 INSERT INTO t(b) SELECT name FROM sqlite_schema
+INSERT INTO t(b) SELECT count(*) * 2 FROM sqlite_schema
 INSERT INTO t(b) SELECT name FROM pragma_table_info('t')
 INSERT INTO t(d) VALUES (sqrt(2)), (9e999), (-9e999)
 INSERT INTO t(b) VALUES (x'00')
@@ -396,6 +397,8 @@ REFUSED = {
     "INSERT INTO t(b) SELECT file FROM pragma_database_list()": "tells about the node",
     "INSERT INTO t(b) SELECT name FROM main.pragma_function_list": "tells about the node",
     "INSERT INTO t(b) SELECT rootpage FROM sqlite_schema": "page numbers",
+    "INSERT INTO t(b) SELECT * FROM sqlite_master": "page numbers",
+    "INSERT INTO t(b) SELECT a, m.* FROM u, main.sqlite_schema AS m": "page numbers",
     "DELETE FROM t WHERE a IN pragma_page_size": "tells about the node",
     "SELECT * FROM pragma_optimize": "asked before",
     "SELECT * FROM t, carray(?, 3)": "memory of this node",
