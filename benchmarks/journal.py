@@ -81,6 +81,7 @@ def saves(root: Path) -> None:
         taken = save_batches(journal, size, batches)
         journal.close()
         bare = Journal.open(root / f"bare-{size}", RealFiles())
+        bare.save(HardState(1, 1), [])
         bare._segments[-1].file = _taken_over(RealFiles().create(root / "nothing"))
         bare._room = 1 << 40
         alone = save_batches(bare, size, batches)
