@@ -15,8 +15,8 @@ from typing import Final
 
 import apsw
 
-from raftsql.database import snapshot
-from raftsql.database.checksum import quoted
+from raftsql.database import checksum, snapshot
+from raftsql.database.checksum import Checksum, quoted
 from raftsql.database.disk import Disk
 from raftsql.database.guard import INTERNAL_PREFIX
 from raftsql.raft.messages import Position
@@ -68,6 +68,16 @@ def take(path: Path, target: Path, disk: Disk, *, vacuum: bool = False, vfs: str
     except BaseException:
         backup.abandon()
         raise
+
+
+def checksum_of(path: Path) -> Checksum:
+    """Sum a backup, to compare it with what the cluster held at that moment."""
+    connection = snapshot.open_closed(path)
+    connection.execute("BEGIN")
+    try:
+        return checksum.take(connection)
+    finally:
+        connection.close(True)
 
 
 def chunks(path: Path, *, start: int = 0, size: int = CHUNK_BYTES) -> Iterator[bytes]:

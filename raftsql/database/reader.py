@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -68,6 +69,10 @@ Row = tuple[Any, ...]
 Described = tuple[tuple[str, str | None], ...]
 Expired = Callable[[], bool]
 """Asked now and then, from the thread that reads: true when the read shall be given up."""
+
+
+class _NotOneQuery(ValueError):
+    """Raised from within SQLite's compiling, and told to the client."""
 
 
 class Limits(NamedTuple):
@@ -250,8 +255,13 @@ class Reader:
         try:
             with text.replacing():
                 return running.part(limits)
-        except apsw.Error as error:
+        except (apsw.Error, _NotOneQuery) as error:
             return answer(error, sql)
+
+    def cut(self) -> None:
+        """Give up what runs; called from any thread, and nothing if nothing does."""
+        with suppress(apsw.ConnectionClosedError):
+            self.connection.interrupt()
 
     def close(self) -> None:
         """Close the connection, whatever is still under way on it."""
@@ -286,9 +296,9 @@ class Reader:
             return
         described = cursor.get_description()
         if self._begun:
-            raise apsw.SQLError("one query at a time: there is a second statement")
+            raise _NotOneQuery("one query at a time: there is a second statement")
         if not cursor.is_explain and not (cursor.is_readonly and described):
-            raise apsw.ReadOnlyError("this is not a query: it can't run on a reader")
+            raise _NotOneQuery("this is not a query: it can't run on a reader")
         if len(self._known) >= STATEMENTS_CACHED:
             self._known.clear()
         self._known[sql] = _Known(described, self._schema_version)
@@ -354,14 +364,14 @@ def answer(error: Exception, sql: str) -> Failed:
         return Failed(Refusal.SQL, apsw.SQLITE_MISUSE, str(error))
     if isinstance(error, apsw.BindingsError):
         return Failed(Refusal.SQL, apsw.SQLITE_RANGE, str(error))
-    code = getattr(error, "extendedresult", None) or _code_of(error)
+    code = _code(error)
     if code & 0xFF not in _ANSWERED and code != apsw.SQLITE_CORRUPT_VTAB:
         raise _raised(error) from error
     return Failed(Refusal.SQL, code, str(error), _position(error, sql))
 
 
 def _raised(error: apsw.Error) -> Exception:
-    code = getattr(error, "extendedresult", None) or _code_of(error)
+    code = _code(error)
     match code & 0xFF:
         case apsw.SQLITE_INTERRUPT:
             return ReadCut("the read was given up")
@@ -371,9 +381,10 @@ def _raised(error: apsw.Error) -> Exception:
             return ReadBroken(f"{error} ({code})")
 
 
-def _code_of(error: apsw.Error) -> int:
-    """Ours carry no code: they are raised by the class that stands for it."""
-    return apsw.SQLITE_READONLY if isinstance(error, apsw.ReadOnlyError) else apsw.SQLITE_ERROR
+def _code(error: apsw.Error) -> int:
+    """SQLite's extended code. An error that did not come from SQLite has none: believe nothing."""
+    code: int = getattr(error, "extendedresult", apsw.SQLITE_INTERNAL)
+    return code
 
 
 def _position(error: apsw.Error, sql: str) -> int:

@@ -289,9 +289,8 @@ class Readers:
         for moment in list(self._moments):
             moment.close()
         for reader in list(self._out):
-            reader.connection.interrupt()
-        while self._idle:
-            self._idle.pop().close()
+            reader.cut()
+        self._close_idle()
 
     def let_go(self, moment: Moment, reader: Reader) -> None:
         """Called by a moment that ends: its connection is free for others."""
@@ -329,12 +328,27 @@ class Readers:
             raise
 
     def _give_back(self, reader: Reader) -> None:
-        if self._closed:
-            reader.close()
-        else:
+        try:
             reader.commit()
+        except BaseException:
+            # Whatever became of it, nobody shall get it again.
+            reader.close()
+            self._unopened.append(None)
+            raise
+        else:
             self._idle.append(reader)
-        self._out.discard(reader)
+        finally:
+            if self._closed:
+                self._close_idle()
+            self._out.discard(reader)
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            try:
+                reader = self._idle.pop()
+            except IndexError:
+                return
+            reader.close()
 
     def _hold(self, moment: M) -> M:
         try:

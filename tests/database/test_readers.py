@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -241,6 +243,61 @@ def test_an_error_among_later_rows_ends_the_result(readers: Readers) -> None:
     answer = more.next_page()
     assert isinstance(answer, Failed)
     assert "overflow" in answer.message
+    assert readers.holds == 0
+
+
+def test_a_second_statement_behind_a_long_result_is_refused_when_it_is_met(
+    readers: Readers, writer: apsw.Connection
+) -> None:
+    more = rest(readers.read(MANY + "; DELETE FROM t", [25], limits=SMALL))
+    more = rest(more.next_page(SMALL))
+    assert isinstance(more.next_page(SMALL), Failed)
+    assert readers.holds == 0
+    assert writer.execute("SELECT count(*) FROM t").fetchall() == [(2,)]
+
+
+def test_threads_read_beside_a_writer_and_a_close_and_nothing_is_left_open(
+    path: Path, writer: apsw.Connection
+) -> None:
+    readers = Readers(path, connections_max=5, held_max=3)
+    outcomes: Counter[str] = Counter()
+
+    def work(number: int) -> None:
+        for turn in range(120):
+            try:
+                if turn % 3 == 0:
+                    answer = readers.read(MANY, [35], limits=SMALL)
+                    seen = rows(answer)
+                    while page(answer).more is not None:
+                        answer = rest(answer).next_page(SMALL)
+                        seen += rows(answer)
+                    assert seen == [[i] for i in range(1, 36)]
+                elif turn % 3 == 1:
+                    snapshot = readers.open_snapshot()
+                    counts = [rows(snapshot.read("SELECT count(*) FROM t")) for _ in range(3)]
+                    assert counts[0] == counts[1] == counts[2]
+                    snapshot.close()
+                else:
+                    assert rows(readers.read("SELECT last_insert_rowid()", mine=Mine(number))) == [
+                        [number]
+                    ]
+                outcomes["read"] += 1
+            except (ReadBusy, ReadCut) as error:
+                outcomes[type(error).__name__] += 1
+
+    def write() -> None:
+        for _ in range(150):
+            writer.execute("INSERT INTO t (a) VALUES ('more')")
+
+    with ThreadPoolExecutor(9) as pool:
+        tasks = [pool.submit(work, number) for number in range(8)]
+        pool.submit(write).result()
+        tasks[0].result()
+        readers.close()
+        for task in tasks:
+            task.result()
+    assert outcomes["read"] > 50
+    assert readers.outstanding == 0
     assert readers.holds == 0
 
 
