@@ -1,0 +1,199 @@
+"""Where a cluster is, and how to speak to it: the URL and its options.
+
+    raftsql://[user[:password]@]host[:port][,host[:port]...]/[?option=value&...]
+
+Several hosts may also be given as `?host=h:p&host=h:p`. TLS options are named as libpq names them.
+The password is in no repr and in no message.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote, unquote
+
+from raftsql_driver.errors import ProgrammingError
+
+PORT: Final = 4001
+SCHEME: Final = "raftsql"
+LEVELS: Final = ("linearizable", "lease", "session", "stale")
+_TLS: Final = ("disable", "verify-full", "verify-ca", "require")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A cluster's address, checked."""
+
+    nodes: tuple[str, ...] = (f"127.0.0.1:{PORT}",)
+    user: str = ""
+    password: str = field(default="", repr=False)
+    consistency: str = "linearizable"
+    timeout: float = 30.0
+    connect_timeout: float = 10.0
+    max_staleness: float = 0.0
+    autocommit: bool = False
+    isolation_level: str = "DEFERRED"
+    application_name: str = ""
+    sslmode: str = ""
+    sslrootcert: str = ""
+    sslcert: str = ""
+    sslkey: str = ""
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Equal for addresses that may share their streams."""
+        tls = (self.sslmode, self.sslrootcert, self.sslcert, self.sslkey)
+        return (self.nodes, self.user, self.password, self.application_name, tls)
+
+    @property
+    def tls(self) -> bool:
+        """Whether to encrypt: as asked, or because a certificate was named."""
+        if self.sslmode:
+            return self.sslmode != "disable"
+        return bool(self.sslrootcert or self.sslcert)
+
+    def __str__(self) -> str:
+        user = f"{quote(self.user, safe='')}@" if self.user else ""
+        return f"{SCHEME}://{user}{','.join(self.nodes)}/"
+
+
+def parse(url: str | None, options: Mapping[str, Any] | None = None) -> Address:
+    """Read a URL, or RAFTSQL_URL, or the default; `options` win over what the URL says."""
+    text = url if url is not None else os.environ.get("RAFTSQL_URL", "")
+    if not isinstance(text, str):
+        raise ProgrammingError(f"a URL is a str, not a {type(text).__name__}")
+    address = _parsed(text.strip()) if text.strip() else Address()
+    for name, value in (options or {}).items():
+        if value is not None:
+            address = _with(address, name, value)
+    return _checked(address)
+
+
+def _parsed(text: str) -> Address:
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        scheme, rest = SCHEME, text
+    if scheme.lower() != SCHEME:
+        raise ProgrammingError(f"the URL begins with {scheme}://; write {SCHEME}://host:port/")
+    rest, _, query = rest.partition("?")
+    authority, _, path = rest.partition("/")
+    if path.strip("/"):
+        raise ProgrammingError(
+            f"the URL names a database, {path.strip('/')!r}, but a cluster has just one; "
+            f"write {SCHEME}://host:port/"
+        )
+    login, _, hosts = authority.rpartition("@")
+    user, _, password = login.partition(":")
+    nodes = [_node(host) for host in hosts.split(",")] if hosts else []
+    address = replace(Address(), user=unquote(user), password=unquote(password))
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name == "host":
+            nodes.extend(_node(host) for host in value.split(","))
+        else:
+            address = _with(address, name, value)
+    return replace(address, nodes=tuple(dict.fromkeys(nodes))) if nodes else address
+
+
+_HOST: Final = re.compile(r"\A(?:\[([0-9A-Fa-f:.%]+)\]|([^\[\]:/@\s?#]+))(?::(\d+))?\Z")
+
+
+def _node(text: str) -> str:
+    match = _HOST.match(text.strip())
+    if match is None:
+        raise ProgrammingError(f"{text!r} is no host:port; an IPv6 address stands in brackets")
+    port = int(match[3] or PORT)
+    if not 0 < port < 65536:
+        raise ProgrammingError(f"{text!r}: a port is a number from 1 to 65535")
+    return f"[{match[1]}]:{port}" if match[1] else f"{match[2]}:{port}"
+
+
+def _seconds(value: Any) -> float:
+    seconds = float(value)
+    if not 0 <= seconds < 1e9:
+        raise ValueError("seconds, from 0 up")
+    return seconds
+
+
+def _positive(value: Any) -> float:
+    seconds = _seconds(value)
+    if not seconds:
+        raise ValueError("seconds, more than 0")
+    return seconds
+
+
+def _boolean(value: Any) -> bool:
+    words = {"1": True, "true": True, "on": True, "yes": True}
+    words |= {"0": False, "false": False, "off": False, "no": False}
+    if str(value).lower() not in words:
+        raise ValueError("true or false")
+    return words[str(value).lower()]
+
+
+def _one_of(*allowed: str, fold: Callable[[str], str] = str.lower) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if not isinstance(value, str) or fold(value) not in allowed:
+            raise ValueError("one of " + ", ".join(allowed))
+        return fold(value)
+
+    return read
+
+
+def _sslmode(value: Any) -> str:
+    if value in ("allow", "prefer"):
+        raise ValueError("verify-full or disable: others would silently speak in the clear")
+    return _one_of(*_TLS)(value)
+
+
+_OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
+    "user": str,
+    "password": str,
+    "consistency": _one_of(*LEVELS),
+    "timeout": _positive,
+    "connect_timeout": _positive,
+    "max_staleness": _seconds,
+    "autocommit": _boolean,
+    "isolation_level": _one_of("DEFERRED", "IMMEDIATE", "EXCLUSIVE", fold=str.upper),
+    "application_name": str,
+    "sslmode": _sslmode,
+    "sslrootcert": str,
+    "sslcert": str,
+    "sslkey": str,
+}
+
+
+def _with(address: Address, name: str, value: Any) -> Address:
+    reader = _OPTIONS.get(name)
+    if reader is None:
+        close = difflib.get_close_matches(name, [*_OPTIONS, "host"], n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        known = ", ".join(sorted([*_OPTIONS, "host"]))
+        raise ProgrammingError(f"there is no option {name!r}{hint} (options: {known})")
+    try:
+        changes: dict[str, Any] = {name: reader(value)}
+    except (ValueError, TypeError) as error:
+        shown = "" if name == "password" else f"={value!r}"
+        raise ProgrammingError(f"option {name}{shown}: expected {error}") from None
+    return replace(address, **changes)
+
+
+def level(consistency: str) -> int:
+    """The number that a level has on the wire."""
+    try:
+        return LEVELS.index(consistency)
+    except ValueError:
+        expected = ", ".join(LEVELS)
+        raise ProgrammingError(f"consistency={consistency!r}: expected one of {expected}") from None
+
+
+def _checked(address: Address) -> Address:
+    if bool(address.sslcert) != bool(address.sslkey):
+        raise ProgrammingError("sslcert and sslkey go together: give both, or none")
+    if address.sslmode == "disable" and (address.sslrootcert or address.sslcert):
+        raise ProgrammingError("sslmode=disable, but a certificate is named; leave one of them out")
+    if address.password and not address.user:
+        raise ProgrammingError("there is a password, but no user")
+    return address

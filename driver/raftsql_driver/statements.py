@@ -1,0 +1,149 @@
+"""What the driver has to know of a statement before it sends it: very little.
+
+Whether it surely only reads (then it needs no protection against happening twice), whether it
+controls a transaction or a setting that lives in the connection, and whether it counts rows. All
+else is the server's to judge. Found by the first keyword, with comments skipped, and cached.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from raftsql_driver.errors import ProgrammingError
+from raftsql_proto.frames import Settings
+
+
+class Control(Enum):
+    """A statement that the connection itself understands."""
+
+    NONE = auto()
+    BEGIN = auto()
+    COMMIT = auto()
+    ROLLBACK = auto()
+    SAVEPOINT = auto()
+    RELEASE = auto()
+    ROLLBACK_TO = auto()
+    SETTING = auto()
+    """PRAGMA foreign_keys and its like: part of what a write means, sent with each."""
+
+
+class Text(NamedTuple):
+    """A statement as the driver sees it."""
+
+    keyword: str
+    """The first word in capitals; empty where there is no statement at all."""
+    reads: bool
+    """Surely changes nothing, and so may be sent again freely."""
+    counts: bool
+    """`rowcount` speaks of it."""
+    inserts: bool
+    """`lastrowid` speaks of it."""
+    control: Control = Control.NONE
+    argument: str = ""
+    """The kind of BEGIN, a savepoint's name, or a setting's name."""
+    value: str | None = None
+    """What a setting is set to; None when it is asked for."""
+
+
+_BLANK: Final = r"(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z))"
+_START: Final = re.compile(rf"(?:{_BLANK}|;)*([A-Za-z]*)", re.DOTALL)
+_END: Final = rf"{_BLANK}*(?:;{_BLANK}*)*\Z"
+_NAME: Final = r"""("(?:[^"]|"")*"|'(?:[^']|'')*'|`(?:[^`]|``)*`|\[[^\]]*\]|[^\s;"'`\[(=]+)"""
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    body = text.replace(" ", f"{_BLANK}+").replace("~", f"{_BLANK}*")
+    return re.compile(body + _END, re.IGNORECASE | re.DOTALL)
+
+
+_CONTROLS: Final = {
+    "BEGIN": [
+        (Control.BEGIN, _pattern(r"BEGIN(?: (DEFERRED|IMMEDIATE|EXCLUSIVE))?(?: TRANSACTION)?"))
+    ],
+    "COMMIT": [(Control.COMMIT, _pattern(r"COMMIT(?: TRANSACTION)?()"))],
+    "END": [(Control.COMMIT, _pattern(r"END(?: TRANSACTION)?()"))],
+    "ROLLBACK": [
+        (Control.ROLLBACK, _pattern(r"ROLLBACK(?: TRANSACTION)?()")),
+        (
+            Control.ROLLBACK_TO,
+            _pattern(rf"ROLLBACK(?: TRANSACTION)? TO(?: SAVEPOINT)?~{_NAME}"),
+        ),
+    ],
+    "SAVEPOINT": [(Control.SAVEPOINT, _pattern(rf"SAVEPOINT~{_NAME}"))],
+    "RELEASE": [(Control.RELEASE, _pattern(rf"RELEASE(?: SAVEPOINT)?~{_NAME}"))],
+}
+_PRAGMA: Final = _pattern(rf"PRAGMA (?:main~\.~)?{_NAME}~(?:=~([^\s;()]+)|\(~([^()]*?)~\))?")
+_READING: Final = frozenset({"SELECT", "VALUES", "EXPLAIN"})
+_COUNTING: Final = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"})
+_INSERTING: Final = frozenset({"INSERT", "REPLACE", "WITH"})
+_ASKING_PRAGMAS: Final = frozenset(
+    {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo"}
+    | {"foreign_key_list", "foreign_key_check", "integrity_check", "quick_check"}
+)
+"""PRAGMAs whose argument names what is asked about, and sets nothing."""
+
+SETTINGS: Final = {
+    "foreign_keys": Settings.FOREIGN_KEYS,
+    "defer_foreign_keys": Settings.DEFER_FOREIGN_KEYS,
+    "recursive_triggers": Settings.RECURSIVE_TRIGGERS,
+}
+_ON: Final = frozenset({"1", "on", "yes", "true"})
+_OFF: Final = frozenset({"0", "off", "no", "false"})
+
+
+@lru_cache(maxsize=2048)
+def look_at(sql: str) -> Text:
+    """What the driver has to know of this statement."""
+    start = _START.match(sql)
+    assert start is not None, "the pattern matches the empty text too"
+    keyword = start[1].upper()
+    body = sql[start.start(1) :]
+    if keyword == "PRAGMA":
+        return _pragma(body)
+    for control, pattern in _CONTROLS.get(keyword, ()):
+        if match := pattern.match(body):
+            return Text(keyword, False, False, False, control, _unquoted(match[1] or ""))
+    return Text(keyword, keyword in _READING, keyword in _COUNTING, keyword in _INSERTING)
+
+
+def _pragma(body: str) -> Text:
+    match = _PRAGMA.match(body)
+    if match is None:
+        return Text("PRAGMA", False, False, False)
+    name = _unquoted(match[1]).lower()
+    value = match[2] if match[2] is not None else match[3]
+    if name in SETTINGS:
+        value = None if value is None else _unquoted(value).lower()
+        return Text("PRAGMA", True, False, False, Control.SETTING, name, value)
+    return Text("PRAGMA", value is None or name in _ASKING_PRAGMAS, False, False)
+
+
+def _unquoted(name: str) -> str:
+    if name[:1] in ('"', "'", "`"):
+        return name[1:-1].replace(name[0] * 2, name[0])
+    return name[1:-1] if name[:1] == "[" else name
+
+
+def changed(settings: int, name: str, value: str) -> int:
+    """The settings after a PRAGMA; like SQLite, a word that is neither on nor off means off."""
+    bit = SETTINGS[name]
+    return settings | bit if value in _ON else settings & ~bit
+
+
+def split(script: str) -> list[str]:
+    """The statements of a script; what is not complete at its end counts as one."""
+    from sqlite3 import complete_statement
+
+    statements, start = [], 0
+    for semicolon in re.finditer(";", script):
+        piece = script[start : semicolon.end()]
+        if complete_statement(piece):
+            statements.append(piece.strip())
+            start = semicolon.end()
+    statements.append(script[start:].strip())
+    if any("\0" in statement for statement in statements):
+        raise ProgrammingError("the script holds a NUL character")
+    return [statement for statement in statements if look_at(statement).keyword]
