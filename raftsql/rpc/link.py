@@ -14,6 +14,7 @@ import grpc.aio
 from raftsql.raft.membership import Member
 from raftsql.raft.messages import Append, Message, NodeId, VoteReply, VoteRequest
 from raftsql.rpc import eager
+from raftsql.rpc.breaks import StreamBroken, stream_breaks
 from raftsql.rpc.channels import Reach, reach, to_peer
 from raftsql.rpc.codec import Encoder
 from raftsql.rpc.peers import Me, another_directory
@@ -235,28 +236,22 @@ class Link:
         self._end_is_told, self._refusal = False, ""
         self._call = call
         self.flush()
-        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.CancelledError):
+        with contextlib.suppress(StreamBroken), stream_breaks():
             last = await call.read()
             if isinstance(last, wire.PeerVerdict):
                 self._refused(last.reason, removed=last.removed)
-        self._raise_if_closing()
         self._waiting.clear()
         self._waiting_bytes = 0
         return True
 
-    def _raise_if_closing(self) -> None:
-        """A cancelled call and a cancelled link look alike to who waits."""
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            raise asyncio.CancelledError
-
     async def _greet(self, call: Call) -> bool:
         hello = wire.PeerBatch(hello=self._me.hello(self._node))
         try:
-            async with asyncio.timeout(GREETING_SECONDS):
-                await call.write(hello.SerializeToString())
-                verdict = await call.read()
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError):
+            with stream_breaks():
+                async with asyncio.timeout(GREETING_SECONDS):
+                    await call.write(hello.SerializeToString())
+                    verdict = await call.read()
+        except StreamBroken:
             return False
         if not isinstance(verdict, wire.PeerVerdict):
             return False

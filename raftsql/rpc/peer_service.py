@@ -15,6 +15,7 @@ from raftsql.raft.messages import Envelope, NodeId
 from raftsql.rpc.codec import Undecodable, decode
 from raftsql.rpc.joining import Introduction, JoinAnswer, JoinAsked, asked_from
 from raftsql.rpc.peers import Me, Unwelcome, incompatible, removed_for_good, unwelcome
+from raftsql.rpc.receiving import SnapshotReceiver
 from raftsql_proto import peers_pb2 as wire
 
 log = logging.getLogger("raftsql.rpc")
@@ -42,11 +43,13 @@ class PeerEvents(Protocol):
 
 
 class PeerService:
-    """Deliver, Introduce and Join. `me` may be replaced when the node gets its place."""
+    """Deliver, Ship, Introduce and Join. `me` may be replaced when the node gets its place."""
 
     def __init__(self, me: Me, on: PeerEvents, *, allow_fingerprint: str = "") -> None:
         """`allow_fingerprint` names one other fingerprint that is let in."""
         self.me = me
+        self.receiver: SnapshotReceiver | None = None
+        """Takes in snapshots, once the node has a place for them."""
         self._on = on
         self._allow_fingerprint = allow_fingerprint
 
@@ -88,6 +91,14 @@ class PeerService:
                 return Unwelcome(str(error))
             self._on.deliver(envelopes)
 
+    async def ship(self, request: object, context: Context) -> None:
+        """A snapshot on its way in."""
+        if self.receiver is None:
+            reason = f"the node at {self.me.address} has no place for snapshots yet"
+            await context.write(wire.SnapshotAnswer(refused=reason))
+            return
+        await self.receiver.ship(request, context)
+
     async def introduce(self, _: wire.PeerHello, context: Context) -> wire.Introduction:
         """Who is here."""
         return self._on.introduce().to_wire()
@@ -118,10 +129,13 @@ def _verdict(me: Me, refusal: Unwelcome | None) -> wire.PeerVerdict:
 
 
 def add_to(server: grpc.aio.Server, service: PeerService) -> None:
-    """Let the server answer peers. Batches stay bytes: the codec reads them, and says why not."""
+    """Let the server answer peers. What streams bring stays bytes until it is clear who sends."""
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
         "Deliver": grpc.stream_stream_rpc_method_handler(
             service.deliver, response_serializer=wire.PeerVerdict.SerializeToString
+        ),
+        "Ship": grpc.stream_stream_rpc_method_handler(
+            service.ship, response_serializer=wire.SnapshotAnswer.SerializeToString
         ),
         "Introduce": grpc.unary_unary_rpc_method_handler(
             service.introduce,

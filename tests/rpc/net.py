@@ -19,6 +19,8 @@ from raftsql.rpc.joining import Introduction, JoinAnswer, JoinAsked
 from raftsql.rpc.links import Links
 from raftsql.rpc.peer_service import PeerService, add_to
 from raftsql.rpc.peers import Me
+from raftsql.rpc.receiving import SnapshotReceiver
+from raftsql.storage.snapshots import Snapshots
 
 CLUSTER = 0xC1
 
@@ -48,10 +50,14 @@ class Node:
     me: Me
     members: Membership
     allow_fingerprint: str = ""
+    snapshots: Snapshots | None = None
+    unwanted: str = ""
+    """Why it wants no snapshot."""
     received: list[m.Message] = field(default_factory=list)
     events: list[tuple[object, ...]] = field(default_factory=list)
     _happened: asyncio.Condition = field(default_factory=asyncio.Condition)
     _server: grpc.aio.Server | None = None
+    _receiver: SnapshotReceiver | None = None
 
     # What the links and the service call.
 
@@ -73,6 +79,15 @@ class Node:
 
     def refused(self, node: int, reason: str, *, removed: bool) -> None:
         self._note("refused", node, reason, removed)
+
+    def snapshot_progressed(self, node: int, received_bytes: int, size_bytes: int) -> None:
+        self._note("progressed", node, received_bytes, size_bytes)
+
+    def snapshot_unwanted(self, meta: m.SnapshotMeta, term: int) -> str:
+        return self.unwanted
+
+    def snapshot_received(self, meta: m.SnapshotMeta, term: int, source: int) -> None:
+        self._note("received", meta, term, source)
 
     def introduce(self) -> Introduction:
         me = self.me
@@ -105,6 +120,9 @@ class Node:
     async def start(self) -> None:
         self._server = channels.server()
         service = PeerService(self.me, self, allow_fingerprint=self.allow_fingerprint)
+        if self.snapshots is not None:
+            self._receiver = SnapshotReceiver(service.unwelcome, self.snapshots, self)
+            service.receiver = self._receiver
         add_to(self._server, service)
         channels.listen(self._server, self.me.address)
         await self._server.start()
@@ -113,6 +131,9 @@ class Node:
         if self._server is not None:
             await self._server.stop(None)
             self._server = None
+        if self._receiver is not None:
+            await self._receiver.close()
+            self._receiver = None
 
     def links(self) -> Links:
         links = Links(self.me, self)
@@ -127,9 +148,9 @@ def pair() -> tuple[Node, Node]:
     return Node(known[1], members), Node(known[2], members)
 
 
-def pose(node: Node, **changes: object) -> None:
-    """Let the node introduce itself as another."""
-    node.me = replace(node.me, **changes)  # type: ignore[arg-type]
+def pose(posing: Node, /, **changes: object) -> None:
+    """Let a node introduce itself as another."""
+    posing.me = replace(posing.me, **changes)  # type: ignore[arg-type]
 
 
 def to_2(*messages: m.Message) -> list[m.Envelope]:
