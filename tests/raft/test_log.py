@@ -87,7 +87,8 @@ class LogMachine(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         del self.entries[self.log.stored :]
-        base, runs = self.log.base, []
+        base = self.log.base
+        runs: list[Position] = []
         for it in self.entries[base.index :]:
             if not runs or runs[-1].term != it.term:
                 runs.append(Position(it.index, it.term))
