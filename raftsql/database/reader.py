@@ -140,8 +140,10 @@ class Reader:
         self._mine = NOTHING_MINE
         self._begun = ""
         """The text of the query that was begun last, as SQLite cut it; empty when none was."""
-        self._known: dict[str, _Known] = {}
-        self._schema_version = -1
+        self._known: dict[str, list[Column]] = {}
+        """Texts that were found to be queries, and the columns they gave when compiled last."""
+        self._compiled = False
+        """Whether SQLite compiled something since it was last set to false: it asks then."""
         try:
             self.connection = open_connection(path, Role.READER, vfs=vfs)
         except apsw.Error as error:
@@ -205,49 +207,58 @@ class Reader:
             # Nothing was shown of it yet, so it may begin again, reading what is not UTF-8.
             with text.replacing():
                 part = self._attempt(sql, parameters, limits)
-        if isinstance(part, Part) and not part.length and not self._columns_are_sure():
-            self._known.pop(self._begun, None)
-            part = self._attempt(sql, parameters, limits)
+        if part is None:
+            if not self.connection.in_transaction:
+                self.begin()
+                self._control("PRAGMA schema_version")
+            # Now the moment is chosen, and with it the schema: what is described is what runs.
+            part = self._attempt(sql, parameters, limits, settled=True)
+            assert part is not None, "a query under a settled schema has its columns"
         return part
 
-    def _attempt(self, sql: str, parameters: Parameters, limits: Limits) -> Part | Failed:
+    def _attempt(
+        self, sql: str, parameters: Parameters, limits: Limits, *, settled: bool = False
+    ) -> Part | Failed | None:
+        """None when there are no rows, and the columns may be those of an older schema."""
         self._begun = ""
+        self._compiled = False
         cursor: apsw.Cursor | None = None
         part: Part | None = None
         try:
             cursor = self.connection.execute(sql, parameters)
             if not self._begun:
                 return Failed(Refusal.SQL, apsw.SQLITE_MISUSE, "there is no statement in it")
-            part = _first_part(self._columns(cursor), cursor, limits)
+            columns: list[Column] | None = self._known[self._begun]
+            if self._compiled and not settled:
+                columns = self._anew(cursor)
+                if columns is None:
+                    return None
+            part = _first_part(columns, cursor, limits)
             return part
         except UnicodeDecodeError:
             raise
         except (apsw.Error, TypeError, ValueError, OverflowError, KeyError) as error:
             return answer(error, sql)
         finally:
-            if part is None and cursor is not None:
-                cursor.close(force=True)
+            if part is None:
+                if self._compiled:
+                    self._known.pop(self._begun, None)
+                if cursor is not None:
+                    cursor.close(force=True)
 
-    def _columns(self, cursor: apsw.Cursor) -> list[Column]:
-        """What the query gives, as it was compiled for this run.
+    def _anew(self, cursor: apsw.Cursor) -> list[Column] | None:
+        """The columns of a query that was compiled again by its first step.
 
-        A statement from the cache is compiled anew by its first step if the schema has changed.
-        So a description is true after that step, which without rows is the last one and leaves
-        nothing to describe: then the one from before it is taken, and `_columns_are_sure` asked.
+        That is what SQLite does with one from the cache when the schema has changed. (Virtual
+        tables compile statements of their own then, which looks the same.) If it has rows it can
+        be described again. If not, that step was its last one, and it must run once more.
         """
-        known = self._known[self._begun]
         try:
             described = cursor.get_description()
         except apsw.ExecutionCompleteError:
-            return known.columns
-        if described != known.described:
-            known = self._known[self._begun] = _Known(described, self._schema_version)
-        return known.columns
-
-    def _columns_are_sure(self) -> bool:
-        """Whether the schema is the one that the query begun last was described under."""
-        self._schema_version = self._control("PRAGMA schema_version")[0][0]
-        return self._known[self._begun].schema_version == self._schema_version
+            return None
+        columns = self._known[self._begun] = _columns(described)
+        return columns
 
     def next(self, running: Running, sql: str, limits: Limits) -> Part | Failed:
         """Go on with a query that has begun, for one page."""
@@ -275,6 +286,7 @@ class Reader:
     ) -> int:
         if self._trusting:
             return guard.OK
+        self._compiled = True
         if action == apsw.SQLITE_PRAGMA:
             return guard.OK if _pragma_reads((first or "").upper(), second) else guard.DENY
         if action == apsw.SQLITE_FUNCTION:
@@ -285,8 +297,9 @@ class Reader:
     def _before_first_step(self, cursor: apsw.Cursor, sql: str, _: object) -> bool:
         if self._trusting:
             return True
-        if self._begun or sql not in self._known:
+        if self._begun or self._compiled or sql not in self._known:
             self._judge(cursor, sql)
+            self._compiled = False
         else:
             self._begun = sql
         return True
@@ -294,26 +307,19 @@ class Reader:
     def _judge(self, cursor: apsw.Cursor, sql: str) -> None:
         if not cursor.has_vdbe:
             return
-        described = cursor.get_description()
         if self._begun:
             raise _NotOneQuery("one query at a time: there is a second statement")
+        described = cursor.get_description()
         if not cursor.is_explain and not (cursor.is_readonly and described):
             raise _NotOneQuery("this is not a query: it can't run on a reader")
         if len(self._known) >= STATEMENTS_CACHED:
             self._known.clear()
-        self._known[sql] = _Known(described, self._schema_version)
+        self._known[sql] = _columns(described)
         self._begun = sql
 
 
-class _Known:
-    """A text found to be a query, and the columns it gave under a version of the schema."""
-
-    __slots__ = ("columns", "described", "schema_version")
-
-    def __init__(self, described: Described, schema_version: int) -> None:
-        self.described = described
-        self.schema_version = schema_version
-        self.columns = [Column(name, declared) for name, declared in described]
+def _columns(described: Described) -> list[Column]:
+    return [Column(name, declared) for name, declared in described]
 
 
 def _first_part(columns: list[Column], cursor: apsw.Cursor, limits: Limits) -> Part:

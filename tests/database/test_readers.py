@@ -82,6 +82,17 @@ def test_a_result_without_rows_has_columns(readers: Readers) -> None:
     assert [column.name for column in page(answer).columns] == ["a", "b"]
 
 
+def test_a_virtual_table_without_rows_has_columns_too(readers: Readers) -> None:
+    for _ in range(2):
+        answer = readers.read("SELECT name, type FROM pragma_table_info('missing')")
+        assert rows(answer) == []
+        assert [column.name for column in page(answer).columns] == ["name", "type"]
+        snapshot = readers.open_snapshot()
+        assert rows(snapshot.read("SELECT key FROM json_each('[]')")) == []
+        assert rows(snapshot.read("SELECT * FROM pragma_table_info('missing')")) == []
+        snapshot.close()
+
+
 def test_columns_follow_a_change_of_the_schema(readers: Readers, writer: apsw.Connection) -> None:
     for where in ("", " WHERE id = 9", " WHERE id = 8"):
         assert len(page(readers.read("SELECT * FROM t" + where)).columns) == 4
