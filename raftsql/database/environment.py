@@ -20,6 +20,7 @@ from typing import Final
 import apsw
 
 from raftsql.database import guard
+from raftsql.sql.functions import LOCAL_FUNCTIONS
 from raftsql.sql.pinned import Chance
 
 FORMAT_VERSION: Final = 1
@@ -157,6 +158,17 @@ class Pinned:
         innocuous = apsw.SQLITE_INNOCUOUS
         connection.create_scalar_function("random", self.random, 0, flags=innocuous)
         connection.create_scalar_function("randomblob", self.randomblob, 1, flags=innocuous)
+        for name in LOCAL_FUNCTIONS:
+            for arguments in (0, 1):
+                connection.create_scalar_function(name.lower(), _refused, arguments)
+
+
+def _refused(*_: apsw.SQLiteValue) -> apsw.SQLiteValue:
+    """Stands for functions of the local build: the guard does not see them in column defaults.
+
+    Not being innocuous, it may not be used in a schema at all while trusted_schema is off.
+    """
+    raise apsw.SQLError("this function differs between nodes")
 
 
 def open_writer(path: Path, *, base: str = "") -> tuple[apsw.Connection, Pinned, guard.Guard]:

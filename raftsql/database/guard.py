@@ -74,6 +74,16 @@ _SCHEMA: Final = frozenset(
         apsw.SQLITE_REINDEX,
     }
 )
+_RESTRUCTURING: Final = frozenset(
+    {
+        apsw.SQLITE_DROP_INDEX,
+        apsw.SQLITE_DROP_TABLE,
+        apsw.SQLITE_DROP_TRIGGER,
+        apsw.SQLITE_DROP_VIEW,
+        apsw.SQLITE_DROP_VTABLE,
+        apsw.SQLITE_ALTER_TABLE,
+    }
+)
 _TABLE_USES: Final = frozenset(
     {apsw.SQLITE_READ, apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE}
 )
@@ -89,6 +99,7 @@ class Guard:
         "hidden",
         "moves_savepoints",
         "refusal",
+        "restructures",
         "savepoints",
         "target",
         "trusting",
@@ -114,6 +125,9 @@ class Guard:
         """Why it was refused, in words."""
         self.changes_schema = False
         """Whether it changes the schema or the planner's statistics."""
+        self.restructures = False
+        """Whether it is an ALTER or a DROP, whose own reading and writing of the schema is SQLite's
+        doing: neither has room for a query of the user's."""
         self.counts = False
         """Whether it asks for last_insert_rowid() or changes()."""
         self.moves_savepoints = False
@@ -138,6 +152,8 @@ class Guard:
     def _note(self, action: int, first: str | None, second: str | None, by: str | None) -> None:
         if action == apsw.SQLITE_INSERT and by is None and self.target is None:
             self.target = first
+        if action in _RESTRUCTURING:
+            self.restructures = True
         if action in _SCHEMA or _touches_statistics(action, first):
             self.changes_schema = True
         elif action == apsw.SQLITE_FUNCTION and (second or "").lower() in COUNTERS:
@@ -152,6 +168,8 @@ class Guard:
             return None
         if action == apsw.SQLITE_PRAGMA and first == "data_version" and not self.compiling:
             return None  # FTS5 looks whether its own cache is still good.
+        if self.restructures and action in _TABLE_USES and (first or "").lower() in _CATALOGUES:
+            return None
         if self.compiling and action in _TABLE_USES and (first or "").lower() in self.hidden:
             return f"{first} depends on where transactions ended, which differs between nodes"
         return _refusal_in_write(action, first, second, schema)
@@ -213,7 +231,9 @@ def _refusal_of_table(
     return None
 
 
-_CATALOGUES: Final = frozenset({"sqlite_master", "sqlite_schema"})
+_CATALOGUES: Final = frozenset(
+    {"sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema"}
+)
 
 
 def _refusal_of_pragma(name: str, value: str | None) -> str | None:

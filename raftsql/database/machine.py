@@ -9,7 +9,8 @@ feel each other, and what SQLite lets one do to the others is handled in three w
 * What would end the shared transaction (OR ROLLBACK, RAISE(ROLLBACK), fuel), or must be undone
   after it ran, makes the machine drop the batch, apply what came before it once more, and then
   the culprit alone (`solo`). `RunAlone` carries that news up.
-* What can't share at all (VACUUM, transactions, sessions, other settings) ends the batch.
+* What can't share at all (VACUUM, transactions, sessions, other settings) ends the batch, and so
+  does a change of the schema, which has to be read anew between transactions.
 
 Any error that is not the same on every node stops the machine with nothing of the batch committed.
 """
@@ -165,6 +166,7 @@ class Machine:
     ) -> None:
         """The hot loop: one turn a command, nothing in it that a batch could do once."""
         writer, pinned, meter = self._writer, self._writer.pinned, self._writer.meter
+        statements = writer.statements
         unpack, run = HEADER.unpack_from, quick_runner(writer)
         clients, known, note = writer.sessions.clients, writer.sessions.known, writer.sessions.note
         answered = answers.append
@@ -208,6 +210,8 @@ class Machine:
             if session:
                 note(index, session, sequence, floor, clock_ms, answer)
             answered(answer)
+            if statements.stale:
+                break
 
     def begin(self, settings: Settings) -> OpenTransaction:
         """Open an interactive transaction; nothing else is applied until it has ended."""

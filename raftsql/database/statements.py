@@ -141,6 +141,8 @@ class Statements:
         """Whether the client's settings defer them all."""
         self.counts = False
         """Whether the schema itself asks for changes() or last_insert_rowid()."""
+        self.stale = False
+        """Whether the schema was changed since it was read from the file as a whole."""
         self.cursor = connection.cursor()
         self._inspector = connection.cursor()
         self._inspector.exec_trace = self._inspect
@@ -211,7 +213,8 @@ class Statements:
         assert plan is not None, "a statement ran that was not inspected"
         rows = self._rows(cursor, plan)
         if plan.changes_schema:
-            self._schema_changed()
+            self.stale = True
+            self.read_schema()
         elif not self.guard.moves_savepoints:
             self._remember(sql, plan)
         return plan, rows
@@ -244,10 +247,17 @@ class Statements:
         self.quick.clear()
         self.plans.clear()
 
-    def _schema_changed(self) -> None:
-        """Forget plans, and have the planner read its statistics as a restarted node would."""
-        self.own("ANALYZE sqlite_schema")
-        self.read_schema()
+    def refresh(self) -> None:
+        """After a commit that changed the schema: read it anew, as a restarted node does.
+
+        SQLite walks the tables it holds in memory in an order that depends on their history, and
+        keeps statistics until it reads the schema: ANALYZE and query plans would follow. It must
+        not happen inside a transaction, where full-text tables keep what they gathered so far.
+        """
+        if self.stale:
+            self.stale = False
+            self.own("PRAGMA writable_schema = RESET")
+            self.read_schema()
 
     def _inspect(self, cursor: apsw.Cursor, text: str, _: object) -> bool:
         """Called by apsw when the text is compiled, before its first step."""

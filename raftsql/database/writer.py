@@ -93,6 +93,7 @@ class Writer:
         self.sessions.save(last.index, last.term, self.clock_ms)
         self._control.execute("COMMIT")
         self.applied = Position(index=last.index, term=last.term)
+        self.statements.refresh()
 
     def roll_back(self) -> None:
         """End the open transaction, if no statement has, and forget the schema it saw."""
@@ -100,4 +101,5 @@ class Writer:
         self.meter.limit = NO_LIMIT
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
+        self.statements.refresh()
         self.statements.read_schema()

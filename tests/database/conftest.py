@@ -9,6 +9,7 @@ from typing import Any
 import apsw
 import pytest
 
+from raftsql.database import text
 from raftsql.database.environment import Role, open_connection
 from raftsql.database.machine import Machine
 from raftsql.raft.messages import Entry, EntryKind
@@ -29,21 +30,21 @@ class Log:
         index = len(self.entries) + 1
         self.clock_ms += 7
         header.setdefault("clock_ms", self.clock_ms)
-        header.setdefault("seed", index * 0x9E3779B97F4A7C15 % 2**64)
+        header.setdefault("seed", pow(3, index, 2**64))
         payload = commands.seal(kind, commands.encode(body), **header)
         entry = Entry(1, index, EntryKind.COMMAND, payload)
         self.entries.append(entry)
         return entry
 
-    def sql(self, text: str, parameters: commands.Parameters = None, **header: Any) -> Entry:
-        return self.append(CommandKind.EXECUTE, commands.Statement(text, parameters), **header)
+    def sql(self, sql: str, parameters: commands.Parameters = None, **header: Any) -> Entry:
+        return self.append(CommandKind.EXECUTE, commands.Statement(sql, parameters), **header)
 
     def script(self, *texts: str, **header: Any) -> Entry:
-        body = [commands.Statement(text) for text in texts]
+        body = [commands.Statement(sql) for sql in texts]
         return self.append(CommandKind.SCRIPT, body, **header)
 
-    def many(self, text: str, rows: Sequence[Any], **header: Any) -> Entry:
-        return self.append(CommandKind.MANY, commands.Many(text, list(rows)), **header)
+    def many(self, sql: str, rows: Sequence[Any], **header: Any) -> Entry:
+        return self.append(CommandKind.MANY, commands.Many(sql, list(rows)), **header)
 
     def open_session(self, nonce: bytes, keep_ms: int = 60_000, **header: Any) -> Entry:
         return self.append(CommandKind.OPEN_SESSION, commands.OpenSession(nonce, keep_ms), **header)
@@ -66,14 +67,14 @@ class Bench:
         (packed,) = self.machine.apply([entry])
         return None if packed is None else commands.decode_answer(packed)
 
-    def sql(self, text: str, parameters: commands.Parameters = None, **header: Any) -> Any:
-        return self.apply(self.log.sql(text, parameters, **header))
+    def sql(self, sql: str, parameters: commands.Parameters = None, **header: Any) -> Any:
+        return self.apply(self.log.sql(sql, parameters, **header))
 
     def script(self, *texts: str, **header: Any) -> Any:
         return self.apply(self.log.script(*texts, **header))
 
-    def many(self, text: str, rows: Sequence[Any], **header: Any) -> Any:
-        return self.apply(self.log.many(text, rows, **header))
+    def many(self, sql: str, rows: Sequence[Any], **header: Any) -> Any:
+        return self.apply(self.log.many(sql, rows, **header))
 
     def batch(self, *entries: Entry) -> list[Any]:
         """Apply entries, appended before, in one call."""
@@ -82,19 +83,19 @@ class Bench:
             for packed in self.machine.apply(entries)
         ]
 
-    def rows(self, text: str) -> list[Any]:
+    def rows(self, sql: str) -> list[Any]:
         """Look, through a connection of one's own."""
-        return rows(self.path, text)
+        return rows(self.path, sql)
 
     def reopen(self) -> None:
         self.machine.close()
         self.machine = Machine.open(self.path)
 
 
-def rows(path: Path, text: str) -> list[Any]:
+def rows(path: Path, sql: str) -> list[Any]:
     connection = open_connection(path, Role.SERVICE)
     try:
-        return connection.execute(text).fetchall()
+        return connection.execute(sql).fetchall()
     finally:
         connection.close()
 
@@ -103,7 +104,8 @@ def dump(path: Path) -> dict[str, list[Any]]:
     """Schema and all rows of all tables, typed, in key order; rowids too where there are any."""
     connection = open_connection(path, Role.SERVICE)
     try:
-        return _dump(connection)
+        with text.exact():
+            return _dump(connection)
     finally:
         connection.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from raftsql.database.machine import Machine
@@ -311,16 +312,24 @@ def test_what_may_differ_or_reach_behind_the_log_is_refused(bench: Any, sql: str
     assert bench.rows("SELECT * FROM t") == [(1,)]
 
 
-def test_a_trigger_that_asks_for_the_build_is_refused_where_it_fires(bench: Any) -> None:
-    bench.sql("CREATE TABLE t(a)")
-    bench.sql("CREATE TABLE u(a)")
-    answer = bench.sql(
-        "CREATE TRIGGER x AFTER INSERT ON t BEGIN INSERT INTO u VALUES (sqlite_version()); END"
-    )
-    if isinstance(answer, Done):
-        answer = bench.sql("INSERT INTO t VALUES (1)")
-    assert isinstance(answer, Failed)
+@pytest.mark.parametrize(
+    "definition",
+    [
+        "CREATE TRIGGER x AFTER INSERT ON t BEGIN INSERT INTO u VALUES (sqlite_version()); END",
+        "ALTER TABLE t ADD COLUMN b DEFAULT (sqlite_version())",
+        "CREATE TABLE t2(a, b DEFAULT (sqlite_source_id()))",
+    ],
+)
+def test_a_definition_that_asks_for_the_build_is_refused_where_it_is_used(
+    bench: Any, definition: str
+) -> None:
+    bench.script("CREATE TABLE t(a)", "CREATE TABLE u(a)")
+    bench.sql(definition)
+    table = "t2" if "t2" in definition else "t"
+    if "CREATE TABLE" in definition or "TRIGGER" in definition:
+        assert isinstance(bench.sql(f"INSERT INTO {table}(a) VALUES (1)"), Failed)
     assert bench.rows("SELECT * FROM u") == []
+    assert apsw.sqlite_lib_version() not in str(bench.rows("SELECT * FROM t"))
 
 
 def test_the_clock_never_goes_back(bench: Any) -> None:
