@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 from collections.abc import Sequence
 from enum import Enum
 from typing import Any
@@ -16,6 +18,8 @@ some room. What a client may send is bounded by its service, far below."""
 
 REACH_SECONDS = 1.0
 """How long a bare connection attempt may take."""
+
+PORT_MAX = 65_535
 
 Options = Sequence[tuple[str, Any]]
 
@@ -85,7 +89,7 @@ def to_peer(
 def host_and_port(address: str) -> tuple[str, int]:
     """The parts of host:port; the host may be an IPv6 address in brackets."""
     host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit():
+    if not colon or not port.isdecimal() or int(port) > PORT_MAX:
         raise ValueError(f"{address!r} is not host:port")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
@@ -102,13 +106,31 @@ class Reach(Enum):
 
 async def reach(address: str) -> Reach:
     """Try a bare connection: gRPC does not tell a refusal from other failures."""
-    host, port = host_and_port(address)
     try:
         async with asyncio.timeout(REACH_SECONDS):
-            _, writer = await asyncio.open_connection(host, port)
+            host, port = host_and_port(address)
+            loop = asyncio.get_running_loop()
+            places = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            answers = {await _knock(family, place) for family, _, _, _, place in places}
+    except (OSError, TimeoutError, ValueError):
+        return Reach.UNKNOWN
+    if Reach.OPEN in answers:
+        return Reach.OPEN
+    # A name may stand for several addresses; the process is gone if none of them has it.
+    return Reach.REFUSED if answers - {None} == {Reach.REFUSED} else Reach.UNKNOWN
+
+
+async def _knock(family: int, place: Any) -> Reach | None:
+    """What one address says; None when this machine has no such addresses itself."""
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as knocking:
+            knocking.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(knocking, place)
     except ConnectionRefusedError:
         return Reach.REFUSED
-    except (OSError, TimeoutError):
-        return Reach.UNKNOWN
-    writer.transport.abort()
+    except OSError as error:
+        return None if error.errno in _NO_SUCH_FAMILY else Reach.UNKNOWN
     return Reach.OPEN
+
+
+_NO_SUCH_FAMILY = (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)

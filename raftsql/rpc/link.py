@@ -85,7 +85,8 @@ class Link:
         """The last one reported: it is reported once, not at each attempt."""
         self._hurry = asyncio.Event()
         self._empty = asyncio.Event()
-        self._task = self._loop.create_task(self._run())
+        self._task = self._loop.create_task(self._run(), name=f"link to node {node}")
+        self._task.add_done_callback(_say_if_it_failed)
 
     # What is to be sent.
 
@@ -267,3 +268,8 @@ class Link:
         if reason != self._refusal:
             self._refusal = reason
             self._on.refused(self._node, reason, removed=removed)
+
+
+def _say_if_it_failed(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("the %s has stopped: %s", task.get_name(), error, exc_info=error)
