@@ -60,15 +60,18 @@ class PeersServicer(object):
     """Missing associated documentation comment in .proto file."""
 
     def Deliver(self, request_iterator, context):
-        """One stream for each direction between two nodes. The first message holds a PeerHello; the
-        answer to it says whether the stream is accepted, and nothing else ever comes back on it.
+        """One stream for each direction between two nodes. The first message holds a PeerHello, and
+        nothing else; the answer to it says whether the stream is accepted. A second answer, if one
+        ever comes, says why the stream ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Ship(self, request_iterator, context):
-        """A snapshot, in checksummed chunks. The answer to the first message says where to resume.
+        """A snapshot, in checksummed chunks. The answer to the first message says where to resume; then
+        each chunk is answered with how much is stored. A chunk after a gap ends the stream with
+        OUT_OF_RANGE, a damaged one with DATA_LOSS; another stream goes on from what is stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
