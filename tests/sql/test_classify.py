@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raftsql.sql.classify import StatementKind, Verb, classify
@@ -115,6 +115,7 @@ PARTS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PARTS, max_size=25).map(" ".join), st.sampled_from(Mode))
 def test_no_soup_of_tokens_is_without_an_answer(text: str, mode: Mode) -> None:
     decided = plan(text, mode)
@@ -123,11 +124,13 @@ def test_no_soup_of_tokens_is_without_an_answer(text: str, mode: Mode) -> None:
     assert (decided.setting is not None) == (decided.kind is StatementKind.SETTING)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=40), st.sampled_from(Mode))
 def test_no_text_at_all_is_without_an_answer(text: str, mode: Mode) -> None:
     assert plan(text, mode).text == text
 
 
+@settings(deadline=None)
 @given(st.lists(PARTS, max_size=8))
 def test_the_kind_of_a_statement_ignores_what_follows_its_verb(parts: list[str]) -> None:
     tokens = [t for t in tokenize("INSERT " + " ".join(parts)) if t.kind is not TokenKind.SEMICOLON]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raftsql.sql.split import split
@@ -84,6 +84,7 @@ PARTS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(PARTS, max_size=25).map(" ".join))
 def test_only_semicolons_and_comments_lie_between_the_pieces(script: str) -> None:
     end = 0
@@ -93,6 +94,7 @@ def test_only_semicolons_and_comments_lie_between_the_pieces(script: str) -> Non
         end = piece.end if piece else end
 
 
+@settings(deadline=None)
 @given(st.lists(PARTS, max_size=15).map(" ".join))
 def test_each_piece_but_the_last_is_complete_to_sqlite(script: str) -> None:
     if any(token.kind is TokenKind.ILLEGAL for token in tokenize(script)):
@@ -101,6 +103,7 @@ def test_each_piece_but_the_last_is_complete_to_sqlite(script: str) -> None:
         assert sqlite3.complete_statement(piece.text + "\n;")
 
 
+@settings(deadline=None)
 @given(st.lists(PARTS, max_size=15).map(" ".join))
 def test_no_piece_is_two_statements_to_sqlite(script: str) -> None:
     """Cut at any semicolon inside a piece, and SQLite waits for more."""

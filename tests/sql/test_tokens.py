@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raftsql.sql.tokens import TokenKind, tokenize
@@ -107,6 +107,7 @@ PARTS = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(PARTS, max_size=30).map("".join))
 def test_tokens_never_overlap_and_only_spaces_and_comments_lie_between(text: str) -> None:
     end = 0
@@ -117,6 +118,7 @@ def test_tokens_never_overlap_and_only_spaces_and_comments_lie_between(text: str
         end = token.end
 
 
+@settings(deadline=None)
 @given(st.lists(PARTS, max_size=12).map("".join))
 def test_a_text_without_illegal_tokens_is_never_unrecognized_by_sqlite(text: str) -> None:
     """And the reverse: what SQLite calls an unrecognized token is illegal here too."""
