@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from raftsql.sql.classify import SettingChange, StatementKind, TransactionControl
 from raftsql.sql.determinism import judge
 from raftsql.sql.verdict import Mode, Refused, Verdict, sentence
+from raftsql.sql.witness import reading_of
 
 
 class Plan(NamedTuple):
@@ -52,6 +53,8 @@ class Plans:
         self._young: dict[str, Plan] = {}
         self._old: dict[str, Plan] = {}
         self._characters = 0
+        if mode is Mode.STRICT:
+            reading_of("SELECT 1")  # Import sqlglot now, not under the first client's write.
 
     def get(self, text: str) -> Plan:
         """The plan of a text: remembered, or made now."""
