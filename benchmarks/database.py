@@ -26,7 +26,8 @@ from raftsql.database.environment import Role, open_connection
 from raftsql.database.installation import install
 from raftsql.database.reader import Limits
 from raftsql.database.readers import Page, Query, Readers
-from raftsql.raft.messages import Position
+from raftsql.raft.messages import Entry, EntryKind
+from raftsql.sql.commands import CommandKind, seal
 
 ROW_BYTES = 220
 
@@ -173,8 +174,9 @@ def bulk(folder: Path, size_mb: int) -> None:
     print(f"inspection       {size / seconds:6.0f} MB/s")
     compaction(writer, path)
     summing(writer, path, rows)
-    last = Position(index=1, term=1)
-    prepare = timed(lambda: restore.prepare(folder / "backup", writer, last=last, clock_ms=0))
+    payload = seal(CommandKind.RESTORE, b"", clock_ms=0, seed=0)
+    entry = Entry(1, 1, EntryKind.COMMAND, payload)
+    prepare = timed(lambda: restore.prepare(folder / "backup", path, entry))
     writer.close()
     switch = timed(lambda: install(folder / "backup", path, disk))
     print(f"switch           {prepare[0]:6.3f} s to prepare, {switch[0]:.3f} s to install")

@@ -20,9 +20,13 @@ import apsw
 
 from raftsql.database import guard, internal, snapshot, text
 from raftsql.database.checksum import quoted
-from raftsql.database.environment import LIMITS
+from raftsql.database.environment import LIMITS, Role, open_connection
+from raftsql.database.errors import MachineStopped
+from raftsql.database.headers import header_of
 from raftsql.database.reader import STEPS_BETWEEN_LOOKS
-from raftsql.raft.messages import Position
+from raftsql.database.sessions import Sessions
+from raftsql.database.solo import DONE
+from raftsql.raft.messages import Entry
 from raftsql.sql.classify import StatementKind
 from raftsql.sql.determinism import judge
 from raftsql.sql.verdict import Mode, Refused, sentence
@@ -176,25 +180,59 @@ def _page_problems(connection: apsw.Connection) -> Iterator[Problem]:
                 yield Problem("file", str(finding))
 
 
-def prepare(path: Path, source: apsw.Connection, *, last: Position, clock_ms: int) -> None:
-    """Give an inspected file the internal tables of a running database, at the place `last`.
-
-    `source` is a connection to that database which sees its newest moment. It may be done again
-    after a crash at any point: each step of it is a transaction of its own. It leaves `path`
-    closed and ready to be installed. What it costs does not depend on the size of the file.
-    """
-    snapshot.stand_alone(path)
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+def answered(live: Path, entry: Entry) -> bytes | None:
+    """The answer to a RESTORE that must not be done: it was before, or its session is gone."""
+    header = header_of(entry.payload)
+    if not header.session:
+        return None
+    source = open_connection(live, Role.SERVICE)
     try:
-        _harden(connection)
-        connection.execute("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL")
-        internal.create(connection)
-        with connection:
-            for name in _internal_tables(source):
-                _copy_rows(name, source, connection)
-            internal.keep_position(connection, last.index, last.term, clock_ms)
+        return Sessions(source).known(header.session, header.sequence)
     finally:
-        connection.close()
+        source.close()
+
+
+def prepare(path: Path, live: Path, entry: Entry, *, vfs: str = "") -> bytes:
+    """Give an inspected file what the cluster keeps in the database at `live`, as it is after
+    the RESTORE in `entry`: its place in the log, and its answer, which is returned.
+
+    Everything before `entry` must be applied to `live`, and `answered` have said None. It may be done again after a crash at any
+    point: each step of it is a transaction of its own. It leaves `path` closed and ready to be
+    installed. What it costs does not depend on the size of the file.
+    """
+    source: apsw.Connection | None = None
+    target: apsw.Connection | None = None
+    try:
+        snapshot.stand_alone(path)
+        source = open_connection(live, Role.SERVICE)
+        target = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs or None)
+        _harden(target)
+        target.execute("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL")
+        internal.create(target)
+        _take_over(source, target, entry)
+    except (apsw.Error, OSError) as error:
+        raise MachineStopped(f"{path.name} can't be prepared: {error}") from error
+    finally:
+        for connection in (source, target):
+            if connection is not None:
+                connection.close(True)
+    return DONE
+
+
+def _take_over(source: apsw.Connection, target: apsw.Connection, entry: Entry) -> None:
+    header = header_of(entry.payload)
+    source.execute("BEGIN")
+    target.execute("BEGIN IMMEDIATE")
+    last, clock_ms = internal.position(source)
+    assert last.index == entry.index - 1, f"{entry.index} can't be restored at {last.index}"
+    for name in _internal_tables(source):
+        _copy_rows(name, source, target)
+    sessions = Sessions(target)
+    clock_ms = max(clock_ms, header.clock_ms)
+    if header.session:
+        sessions.note(entry.index, header.session, header.sequence, header.floor, clock_ms, DONE)
+    sessions.save(entry.index, entry.term, clock_ms)
+    target.execute("COMMIT")
 
 
 def _internal_tables(connection: apsw.Connection) -> list[str]:

@@ -6,11 +6,24 @@ from pathlib import Path
 import apsw
 import pytest
 
-from raftsql.database import backup, checksum, internal, restore, snapshot
+from raftsql.database import backup, checksum, restore, snapshot
 from raftsql.database.disk import Disk
 from raftsql.database.environment import Role, open_connection
+from raftsql.database.errors import MachineStopped
 from raftsql.database.installation import install
-from raftsql.raft.messages import Position
+from raftsql.database.machine import Machine
+from raftsql.raft.messages import Entry, EntryKind, Position
+from raftsql.sql.commands import (
+    CommandKind,
+    Done,
+    OpenSession,
+    Restore,
+    Statement,
+    decode_answer,
+    encode,
+    seal,
+)
+from tests.database.power import PowerFile, PowerVFS
 from tests.database.test_checksum import ROWS, SCHEMA, summed
 
 COUNT = (
@@ -77,7 +90,7 @@ def test_a_sound_file_of_another_shape_passes_and_can_be_prepared(
     made(path, shape)
     assert reasons(path) == ""
     assert not list(tmp_path.glob("given-*"))
-    with_internals(path, running(tmp_path))
+    restore.prepare(path, running(tmp_path), RESTORE)
     connection = open_connection(path, Role.WRITER)
     assert connection.execute("SELECT * FROM fine").fetchall() == [(1, 2)]
 
@@ -211,77 +224,151 @@ def test_no_damage_brings_the_process_down_or_goes_unnoticed(
     assert refused > 0
 
 
-def running(folder: Path) -> apsw.Connection:
-    connection = open_connection(folder / "running", Role.WRITER)
-    internal.create(connection)
-    with connection:
-        internal.keep_position(connection, 41, 3, 1000)
-        internal.keep_fact(connection, internal.MEMBERSHIP, b"members")
-        internal.keep_fact(connection, "secret", b"users")
-        internal.keep_session(connection, 5, b"nonce", 10, 20)
-        connection.execute("UPDATE sqlite_raftsql_position SET answers = x'0102'")
-        connection.execute("CREATE TABLE replaced (a)")
-    return connection
+def running(folder: Path) -> Path:
+    """A node's database: position 4, one session with an answer, a table to be replaced."""
+    machine = Machine.open(folder / "running")
+    wish = encode(OpenSession(b"nonce", 1000))
+    create = encode(Statement("CREATE TABLE replaced (a)"))
+    insert = encode(Statement("INSERT INTO replaced VALUES ('kept')"))
+    machine.apply(
+        [
+            Entry(1, 1, EntryKind.MEMBERSHIP, b"members"),
+            command(2, CommandKind.OPEN_SESSION, wish),
+            command(3, CommandKind.EXECUTE, create, sequence=1),
+            command(4, CommandKind.EXECUTE, insert, sequence=2),
+        ]
+    )
+    machine.close()
+    return folder / "running"
 
 
-def with_internals(path: Path, source: apsw.Connection) -> None:
-    restore.prepare(path, source, last=Position(index=42, term=4), clock_ms=2000)
+def command(index: int, kind: CommandKind, body: bytes, *, sequence: int = 0) -> Entry:
+    session = 2 if sequence else 0
+    payload = seal(kind, body, clock_ms=100 * index, seed=1, session=session, sequence=sequence)
+    return Entry(1, index, EntryKind.COMMAND, payload)
 
 
-def test_a_prepared_file_takes_the_place_of_the_database_and_keeps_the_cluster(
+RESTORE = command(5, CommandKind.RESTORE, encode(Restore(b"digest", 0)), sequence=3)
+
+
+def test_a_restore_takes_the_place_of_the_rows_and_keeps_the_cluster(
     path: Path, tmp_path: Path
 ) -> None:
-    source = running(tmp_path)
+    live = running(tmp_path)
     made(path)
     before = summed(apsw.Connection(str(path)))
-    with_internals(path, source)
-    source.close()
-    install(path, tmp_path / "running", Disk())
-    connection = open_connection(tmp_path / "running", Role.WRITER)
-    internal.create(connection)
-    assert internal.position(connection) == (Position(index=42, term=4), 2000)
-    assert internal.fact(connection, internal.MEMBERSHIP) == b"members"
-    assert internal.fact(connection, "secret") == b"users"
-    assert internal.session_rows(connection) == [(5, b"nonce", 10, 20)]
-    assert (41, b"\x01\x02") in internal.answer_rows(connection)
-    assert not checksum.compare(summed(connection), before)
-    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    machine = Machine.open(live)
+    assert machine.apply([RESTORE, command(6, CommandKind.EXECUTE, b"")]) == []
+    assert machine.marker is not None
+    assert restore.answered(live, RESTORE) is None
+    answer = restore.prepare(path, live, RESTORE)
+    machine.close()
+    install(path, live, Disk())
+
+    machine = Machine.open(live)
+    assert machine.applied == Position(index=5, term=1)
+    assert machine.clock_ms == 500
+    assert machine.membership == b"members"
+    assert restore.answered(live, RESTORE) == answer
+    insert = encode(Statement("INSERT INTO fine VALUES (7, 8)"))
+    again = command(6, CommandKind.EXECUTE, insert, sequence=2)
+    fresh = command(7, CommandKind.EXECUTE, insert, sequence=4)
+    assert decode_answer(machine.apply([again])[0] or b"") == Done(1, 1)
+    assert not checksum.compare(sum_of(live), before)
+    assert decode_answer(machine.apply([fresh])[0] or b"") == Done(1, 7)
+    assert checksum.compare(sum_of(live), before).tables == ["fine"]
+    machine.close()
 
 
-def test_preparing_again_after_a_crash_gives_the_same(path: Path, tmp_path: Path) -> None:
-    source = running(tmp_path)
+def sum_of(path: Path) -> checksum.Checksum:
+    summing = checksum.Summing(path)
+    while (found := summing.step()) is None:
+        pass
+    return found
+
+
+def test_preparing_ends_the_same_after_a_crash_at_any_write(path: Path, tmp_path: Path) -> None:
+    live = running(tmp_path)
     made(path)
-    with_internals(path, source)
-    once = content(path)
-    with_internals(path, source)
-    assert content(path) == once
+    sound = path.read_bytes()
+    restore.prepare(path, live, RESTORE)
+    expected = content(path)
+    chance = random.Random(5)
+    for number in range(1000):
+        node = tmp_path / f"before {number}"
+        node.mkdir()
+        (node / "given").write_bytes(sound)
+        vfs = CrashVFS(number)
+        vfs.durable["given"] = bytearray(sound)
+        try:
+            restore.prepare(node / "given", live, RESTORE, vfs=vfs.vfs_name)
+            break
+        except MachineStopped:
+            pass
+        vfs.cut(tmp_path / f"after {number}", chance)
+        again = tmp_path / f"after {number}" / "given"
+        restore.prepare(again, live, RESTORE)
+        assert content(again) == expected
+    assert number > 10
+
+
+class CrashVFS(PowerVFS):
+    """Fails the write or sync with this number, and all after it."""
+
+    def __init__(self, fails_at: int) -> None:
+        super().__init__()
+        self.calls = 0
+        self.fails_at = fails_at
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
+        return CrashFile(self, name, flags)
+
+
+class CrashFile(PowerFile):
+    def _count(self) -> None:
+        vfs = self._vfs
+        assert isinstance(vfs, CrashVFS)
+        vfs.calls += 1
+        if vfs.calls > vfs.fails_at:
+            raise apsw.IOError("crash")
+
+    def xWrite(self, data: bytes, offset: int) -> None:
+        self._count()
+        super().xWrite(data, offset)
+
+    def xSync(self, flags: int) -> None:
+        self._count()
+        super().xSync(flags)
 
 
 def content(path: Path) -> list[object]:
     connection = snapshot.open_closed(path)
-    names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema").fetchall()]
-    return [
-        (name, connection.execute(f"SELECT * FROM {name}").fetchall())
-        for name in names
-        if "auto" not in name
-    ]
+    assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+    rows = [(name, connection.execute(f"SELECT * FROM {name}").fetchall()) for (name,) in names]
+    connection.close()
+    return rows
 
 
 def test_a_backup_can_be_restored(tmp_path: Path) -> None:
-    source = running(tmp_path)
-    source.execute("INSERT INTO replaced VALUES ('kept')")
-    backup.take(tmp_path / "running", tmp_path / "backup", Disk())
-    source.execute("DELETE FROM replaced")
+    live = running(tmp_path)
+    backup.take(live, tmp_path / "backup", Disk())
     assert restore.inspect(tmp_path / "backup") == []
-    with_internals(tmp_path / "backup", source)
-    source.close()
-    install(tmp_path / "backup", tmp_path / "running", Disk())
-    connection = open_connection(tmp_path / "running", Role.WRITER)
+    restore.prepare(tmp_path / "backup", live, RESTORE)
+    install(tmp_path / "backup", live, Disk())
+    connection = open_connection(live, Role.WRITER)
     assert connection.execute("SELECT a FROM replaced").fetchall() == [("kept",)]
+    connection.close()
 
 
 def test_a_file_of_a_node_itself_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    source = running(tmp_path)
-    snapshot.take(tmp_path / "running", tmp_path / "copy", Disk())
+    snapshot.take(running(tmp_path), tmp_path / "copy", Disk())
     assert "raftsql backup" in reasons(tmp_path / "copy")
-    source.close()
+
+
+def test_a_sound_file_starts_a_new_cluster(path: Path) -> None:
+    made(path)
+    assert restore.inspect(path) == []
+    machine = Machine.open(path)
+    assert machine.applied == Position(index=0, term=0)
+    machine.close()
