@@ -196,9 +196,9 @@ def prepare(path: Path, live: Path, entry: Entry, *, vfs: str = "") -> bytes:
     """Give an inspected file what the cluster keeps in the database at `live`, as it is after
     the RESTORE in `entry`: its place in the log, and its answer, which is returned.
 
-    Everything before `entry` must be applied to `live`, and `answered` have said None. It may be done again after a crash at any
-    point: each step of it is a transaction of its own. It leaves `path` closed and ready to be
-    installed. What it costs does not depend on the size of the file.
+    Everything before `entry` must be applied to `live`, and `answered` have said None. It may be
+    done again after a crash at any point: each step of it is a transaction of its own. It leaves
+    `path` closed and ready to be installed. What it costs does not depend on the size of the file.
     """
     source: apsw.Connection | None = None
     target: apsw.Connection | None = None
