@@ -205,6 +205,8 @@ class Refusal(IntEnum):
     """The user may not."""
     SESSIONS_FULL = 8
     """No room for another session; none is old enough to be forgotten."""
+    NEVER_HAPPENED = 9
+    """The transaction whose COMMIT this was is gone; nothing of it was or will be written."""
 
 
 class Column(msgspec.Struct, array_like=True, frozen=True):

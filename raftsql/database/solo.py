@@ -17,6 +17,8 @@ from raftsql.raft.messages import Entry
 from raftsql.sql.commands import (
     CommandKind,
     Done,
+    Failed,
+    Refusal,
     decode_open_session,
     decode_sessions,
     decode_transaction,
@@ -28,6 +30,12 @@ DONE: Final = encode(Done(-1, 0))
 
 _ANSWERED: Final = CommandKind.TRANSACTION
 """Kinds up to this one are clients' writes, whose answers sessions keep."""
+_ASK: Final = CommandKind.ASK
+"""And what became of a write is answered from there, or kept there as never to happen."""
+
+NEVER_HAPPENED: Final = encode(
+    Failed(Refusal.NEVER_HAPPENED, 0, "the transaction was rolled back; nothing of it was written")
+)
 
 
 def apply_alone(writer: Writer, entry: Entry, *, exact: bool = False) -> bytes:
@@ -37,7 +45,7 @@ def apply_alone(writer: Writer, entry: Entry, *, exact: bool = False) -> bytes:
     """
     header = header_of(entry.payload)
     clock_ms = writer.hear(header.clock_ms)
-    client = header.session if header.kind <= _ANSWERED else 0
+    client = header.session if header.kind <= _ANSWERED or header.kind == _ASK else 0
     if client:
         known = writer.sessions.known(client, header.sequence)
         if known is not None:
@@ -119,6 +127,8 @@ def _session(writer: Writer, entry: Entry, header: Header, body: memoryview) -> 
             sessions.close(header.session)
         case CommandKind.EXPIRE_SESSIONS:
             sessions.expire(writer.clock_ms)
+        case CommandKind.ASK:
+            return NEVER_HAPPENED  # Had it happened, its session would have answered.
         case CommandKind.VERIFY:
             pass  # Its position is all there is to it; the caller sees a Marker.
         case kind:

@@ -104,8 +104,13 @@ class Node:
         self._announced: RoleChange | None = None
         self.removed = config.node in membership.removed
         self.role: Role = Follower(self, leader=NOBODY)
-        if self.membership.voters == [config.node]:
+        if self._alone():
             self.role.deadline = now
+
+    def _alone(self) -> bool:
+        """Whether no other voter can lead now, not even one that has just removed itself here."""
+        known = self.history.since(self.log.applied)
+        return self.promotable and all(m.voters in ([], [self.id]) for m in known)
 
     def _note_stored_memberships(self) -> None:
         first = self.log.applied + 1
@@ -313,15 +318,19 @@ class Node:
 
     # Output.
 
-    def ready(self) -> Ready:
-        """All there is to do since the last Ready."""
+    def ready(self, *, take_save: bool = True, take_committed: bool = True) -> Ready:
+        """All there is to do since the last Ready.
+
+        A caller whose disk or state machine is still busy leaves that part: what gathers
+        meanwhile is then one batch.
+        """
         self.role.flush()
         ready = Ready(messages=self._now_messages)
         self._now_messages = []
-        ready.save = self._take_save()
+        ready.save = self._take_save() if take_save else None
         if self.state_is_durable():  # A term is durable no later than a state that has it.
             ready.install, self._install = self._install, None
-        ready.committed = self._take_committed()
+        ready.committed = self._take_committed() if take_committed else ()
         ready.reads, self._reads = self._reads, []
         ready.reads_refused, self._reads_refused = self._reads_refused, []
         if isinstance(self.role, Leader):

@@ -34,6 +34,8 @@ BATCH_BYTES_MAX = 2 << 20
 """A message is closed when it holds so much, so that none is too large to be handled in one go."""
 PAUSE_SECONDS_MIN = 0.02
 PAUSE_SECONDS_MAX = 1.0
+STEADY_SECONDS = 1.0
+"""A stream that lasted so long is opened again without a pause; one that always breaks is not."""
 GREETING_SECONDS = 5.0
 """How long a peer may take to accept a stream."""
 
@@ -195,24 +197,25 @@ class Link:
         pause = 0.0
         while True:
             self._hurry.clear()
-            connected = await self._connection()
-            if connected:
+            listened_seconds = await self._connection()
+            if listened_seconds > 0:
                 self._lost()
+            if listened_seconds >= STEADY_SECONDS:
                 pause = 0.0  # To see at once whether its process is gone.
                 continue
             pause = min(max(2 * pause, PAUSE_SECONDS_MIN), PAUSE_SECONDS_MAX)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), pause)
 
-    async def _connection(self) -> bool:
-        """The life of one connection; whether the peer ever listened."""
+    async def _connection(self) -> float:
+        """The life of one connection; for how long the peer listened."""
         address = self.member.address
         match await reach(address):
             case Reach.REFUSED:
                 self._ended()
-                return False
+                return 0.0
             case Reach.UNKNOWN:
-                return False
+                return 0.0
         channel = to_peer(address, self._credentials)
         try:
             return await self._converse(channel)
@@ -226,14 +229,15 @@ class Link:
             self._end_is_told = True
             self._on.process_ended(self._node)
 
-    async def _converse(self, channel: grpc.aio.Channel) -> bool:
-        """Greet, then write what there is until the stream ends; whether the peer listened."""
+    async def _converse(self, channel: grpc.aio.Channel) -> float:
+        """Greet, then write what there is until the stream ends; for how long that was."""
         deliver: Any = channel.stream_stream(
             DELIVER, response_deserializer=wire.PeerVerdict.FromString
         )
         call: Call = deliver()
         if not await self._greet(call):
-            return False
+            return 0.0
+        since = self._loop.time()
         self._end_is_told, self._refusal = False, ""
         self._call = call
         self.flush()
@@ -243,7 +247,7 @@ class Link:
                 self._refused(last.reason, removed=last.removed)
         self._waiting.clear()
         self._waiting_bytes = 0
-        return True
+        return self._loop.time() - since
 
     async def _greet(self, call: Call) -> bool:
         hello = wire.PeerBatch(hello=self._me.hello(self._node))

@@ -1,0 +1,1 @@
+"""The replica: consensus, disk and database joined into something that serves."""

@@ -1,0 +1,143 @@
+"""What a node does beside serving: shorten its log, forget old clients, know its age.
+
+Shortening costs no copy: the database is made durable by a checkpoint in a thread of its own, and
+the log up to there is dropped, but for a tail that spares slow followers a snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from raftsql.cluster.requests import Write
+from raftsql.database.compaction import Compacted, Compactor
+from raftsql.database.disk import Disk
+from raftsql.database.machine import Machine
+from raftsql.raft.messages import Position
+from raftsql.sql.commands import CommandKind, Why
+
+if TYPE_CHECKING:
+    from raftsql.cluster.runner import Runner
+
+log = logging.getLogger("raftsql.cluster")
+
+CHECK_SECONDS = 1.0
+LOG_ENTRIES_MAX = 200_000
+"""The log is shortened when it holds more entries than this ..."""
+WAL_BYTES_MAX = 64 << 20
+"""... or the database's WAL is larger than this, so that reads stay fast and a restart short."""
+TAIL_ENTRIES = 20_000
+"""What stays in the log for followers that were away for a moment."""
+EXPIRE_SECONDS = 60.0
+
+
+class _Silent:
+    """Nobody waits for what housekeeping writes."""
+
+    def result(self, answer: bytes, index: int) -> None:
+        pass
+
+    def page(self, page: object, index: int, age_ms: int) -> None:
+        pass
+
+    def refused(self, why: Why, message: str) -> None:
+        pass
+
+
+class Housekeeping:
+    """Runs beside one replica, once a second."""
+
+    def __init__(self, runner: Runner) -> None:
+        """Nothing runs before `start`."""
+        self._runner = runner
+        self._timer: asyncio.TimerHandle | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._compactor: Compactor | None = None
+        self._compacting = False
+        self._expired_at = 0.0
+        self.compactions = 0
+
+    def start(self) -> None:
+        """Look after the node from now on."""
+        self._timer = self._runner.loop.call_later(CHECK_SECONDS, self._check)
+
+    def stop(self) -> None:
+        """Leave it alone."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._thread.shutdown(wait=True)
+        self.close_database()
+
+    def close_database(self) -> None:
+        """Let go of the database's file."""
+        if self._compactor is not None:
+            self._compactor.close()
+            self._compactor = None
+
+    def _check(self) -> None:
+        runner = self._runner
+        if runner.failure is not None:
+            return
+        self._timer = runner.loop.call_later(CHECK_SECONDS, self._check)
+        if not runner.replica.leads:
+            runner.replica.reading.keep_level()
+        elif runner.loop.time() - self._expired_at > EXPIRE_SECONDS:
+            self._expired_at = runner.loop.time()
+            runner.replica.write(Write(CommandKind.EXPIRE_SESSIONS, b"", _Silent()))
+        if self._log_is_long():
+            self.compact()
+        runner.wake()
+
+    def _log_is_long(self) -> bool:
+        raft_log = self._runner.node.log
+        if raft_log.applied - raft_log.base.index > LOG_ENTRIES_MAX:
+            return True
+        wal = self._runner.stores.database.with_name(self._runner.stores.database.name + "-wal")
+        try:
+            return wal.stat().st_size > WAL_BYTES_MAX
+        except FileNotFoundError:
+            return False
+
+    def compact(self) -> asyncio.Future[Compacted] | None:
+        """Shorten the log now, unless that is under way."""
+        runner = self._runner
+        if self._compacting or runner.node.installing is not None:
+            return None
+        self._compacting = True
+        future = runner.loop.run_in_executor(self._thread, self._make_durable)
+        future.add_done_callback(self._durable)
+        return future
+
+    def _make_durable(self) -> Compacted:
+        if self._compactor is None:
+            self._compactor = Compactor(self._runner.stores.database, Disk())
+        return self._compactor.compact()
+
+    def _durable(self, done: asyncio.Future[Compacted]) -> None:
+        self._compacting = False
+        runner = self._runner
+        if done.cancelled() or runner.failure is not None:
+            return
+        error = done.exception()
+        if error is not None:
+            runner.fail(error)
+            return
+        raft_log = runner.node.log
+        upto = min(done.result().durable.index, raft_log.applied, raft_log.stored) - TAIL_ENTRIES
+        if upto > raft_log.base.index:
+            position = raft_log.position(upto)
+            runner.node.compact(upto)
+            runner.on_journal(lambda: runner.stores.journal.compact(position), self._shortened)
+
+    def _shortened(self, _: None) -> None:
+        self.compactions += 1
+        base: Position = self._runner.node.log.base
+        log.info("n%d dropped its log up to entry %d", self._runner.node.id, base.index)
+
+    def at_marker(self, machine: Machine) -> None:
+        """An entry asks for something outside SQLite at exactly this place of the log."""
+        marker = machine.marker
+        assert marker is not None, "apply ends early at a marker only"
+        raise NotImplementedError(f"{marker.kind.name} is not supported yet")

@@ -1,0 +1,120 @@
+"""Runs reads: in place while they are short, in a thread when they turn out not to be.
+
+Most reads take microseconds, and a thread would cost them more than they need; a long one would
+keep the loop from its heartbeats. Nobody can tell beforehand, so every read starts in place with a
+bound on the steps it may take, and starts again in a thread if it comes to that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from raftsql.cluster.requests import Read
+from raftsql.database.reader import BYTES_MAX, ROWS_MAX, Limits, ReadBroken, ReadBusy, ReadCut
+from raftsql.database.readers import Page, Query, Rest
+from raftsql.sql.commands import Failed, Why, encode
+
+if TYPE_CHECKING:
+    from raftsql.cluster.runner import Runner
+
+
+def _at_once() -> bool:
+    return True
+
+
+IN_PLACE = Limits(ROWS_MAX, BYTES_MAX, _at_once)
+"""Cut at the first look at the clock, which SQLite takes after about a millisecond of work."""
+
+
+class Querying:
+    """The reads that run now."""
+
+    def __init__(self, runner: Runner, pool: ThreadPoolExecutor) -> None:
+        """`pool` runs those that are not short."""
+        self._runner = runner
+        self._pool = pool
+
+    def run(self, reads: list[Read]) -> None:
+        """Run reads whose moment has come."""
+        plain = [r for r in reads if r.snapshot is None and r.hold is None and not r.page_rows]
+        if len(plain) == len(reads) and len(reads) > 1:
+            self._together(reads)
+            return
+        for read in reads:
+            self._alone(read)
+
+    def _together(self, reads: list[Read]) -> None:
+        """At one moment, which is cheaper; one by one if any of them is long."""
+        queries = [Query(read.sql, read.parameters, read.mine) for read in reads]
+        try:
+            pages = self._runner.readers.read_many(queries, limits=IN_PLACE)
+        except (ReadCut, ReadBusy):
+            for read in reads:
+                self._alone(read)
+            return
+        except ReadBroken as error:
+            self._runner.fail(error)
+            return
+        for read, page in zip(reads, pages, strict=True):
+            self._reply(read, page)
+
+    def _alone(self, read: Read) -> None:
+        try:
+            page = self._execute(read, IN_PLACE._replace(rows_max=read.page_rows or ROWS_MAX))
+        except ReadCut:
+            self._in_thread(read)
+        except ReadBusy as error:
+            read.reply.refused(Why.OVERLOADED, str(error))
+        except ReadBroken as error:
+            self._runner.fail(error)
+        else:
+            self._reply(read, page)
+
+    def _execute(self, read: Read, limits: Limits) -> Page | Failed:
+        if read.hold is not None:
+            snapshot = read.hold(self._runner.readers.open_snapshot())
+            read.hold, read.snapshot = None, snapshot
+        if read.snapshot is not None:
+            return read.snapshot.read(read.sql, read.parameters, mine=read.mine, limits=limits)
+        return self._runner.readers.read(read.sql, read.parameters, mine=read.mine, limits=limits)
+
+    def _in_thread(self, read: Read) -> None:
+        limits = Limits(read.page_rows or ROWS_MAX, BYTES_MAX, self._expired(read))
+        future = self._runner.loop.run_in_executor(self._pool, self._execute, read, limits)
+        future.add_done_callback(lambda done: self._ran(read, done))
+
+    def _expired(self, read: Read):  # type: ignore[no-untyped-def]
+        now_ms, deadline = self._runner.now_ms, read.deadline_ms
+        return lambda: read.cancelled or 0 < deadline <= now_ms()
+
+    def _ran(self, read: Read, done: asyncio.Future[Page | Failed]) -> None:
+        try:
+            page = done.result()
+        except ReadCut as error:
+            late = 0 < read.deadline_ms <= self._runner.now_ms()
+            why = Why.CANCELLED if read.cancelled else Why.TIMEOUT if late else Why.OVERLOADED
+            read.reply.refused(why, str(error))
+        except ReadBusy as error:
+            read.reply.refused(Why.OVERLOADED, str(error))
+        except asyncio.CancelledError:
+            read.reply.refused(Why.SHUTTING_DOWN, "the node stops")
+        except BaseException as error:
+            self._runner.fail(error)
+        else:
+            self._reply(read, page)
+
+    def next_page(self, rest: Rest, read: Read) -> None:
+        """Go on with a result; `read` carries the reply and the bounds of this page."""
+        limits = Limits(read.page_rows or ROWS_MAX, BYTES_MAX, self._expired(read))
+        future = self._runner.loop.run_in_executor(self._pool, rest.next_page, limits)
+        future.add_done_callback(lambda done: self._ran(read, done))
+
+    def _reply(self, read: Read, page: Page | Failed) -> None:
+        if isinstance(page, Failed):
+            read.reply.result(encode(page), 0)
+            return
+        # The state that was read is not newer than this: the client's next token.
+        index = self._runner.node.handed_out
+        read.reply.page(page, index, self._runner.replica.reading.age_ms() or 0)

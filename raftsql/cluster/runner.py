@@ -1,0 +1,304 @@
+"""The runner: the one place where a replica meets an event loop, threads and a clock.
+
+It is the replica's World. Journal and database have a lane each; reads run in place when they are
+short and in a pool when they are not. Whatever arrives (a client's frame, a peer's message, a
+finished job) only marks the runner as awake; one callback later the replica does a lap for all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import random
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Protocol, TypeVar
+
+from raftsql.cluster.housekeeping import Housekeeping
+from raftsql.cluster.lane import Lane
+from raftsql.cluster.opening import Stores, open_node
+from raftsql.cluster.querying import Querying
+from raftsql.cluster.replica import Replica
+from raftsql.cluster.requests import Read
+from raftsql.database.disk import Disk
+from raftsql.database.installation import install
+from raftsql.database.machine import Machine
+from raftsql.database.readers import Readers
+from raftsql.raft.config import Config
+from raftsql.raft.messages import Entry, Envelope, NodeId, SnapshotMeta
+from raftsql.raft.ready import RoleChange, Save
+
+T = TypeVar("T")
+
+log = logging.getLogger("raftsql.cluster")
+
+SMALL_ENTRIES = 8
+"""A save or an apply of so few entries is done in place: see decision 0070."""
+SWITCH_SECONDS = 0.0005
+"""How long a Python thread may keep the others waiting; the default of 5 ms ruins latency."""
+READ_THREADS = 4
+SWEEP_SECONDS = 0.1
+"""How often requests are looked through for clients that stopped waiting."""
+
+
+class Transport(Protocol):
+    """How messages and snapshots reach the other nodes."""
+
+    def send(self, messages: Sequence[Envelope]) -> None:
+        """Put messages on their way."""
+
+    def ship(self, peer: NodeId) -> None:
+        """Send a snapshot to the peer."""
+
+    def role_changed(self, change: RoleChange) -> None:
+        """Another leader, term or role."""
+
+    def applied(self) -> None:
+        """Something was applied; the membership may be another."""
+
+
+class Runner:
+    """Runs one replica in an asyncio loop."""
+
+    def __init__(self, config: Config, stores: Stores) -> None:
+        """Make the node; `start` brings it to life."""
+        self.loop = asyncio.get_running_loop()
+        self.stores = stores
+        self.config = config
+        self._random = random.SystemRandom()
+        self._seeds = random.Random(self._random.getrandbits(64))
+        self.node = open_node(config, stores, now=self.now_ms(), chance=self._random.randrange)
+        self._journal = Lane(self.loop, "journal", self.fail)
+        self._database = Lane(self.loop, "database", self.fail)
+        self._pool = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="read")
+        self.transport: Transport | None = None
+        self.querying = Querying(self, self._pool)
+        self.replica = Replica(self.node, self)
+        self.housekeeping = Housekeeping(self)
+        self.failure: BaseException | None = None
+        self.stopped = asyncio.Event()
+        self._awake = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def start(self, transport: Transport) -> None:
+        """Begin to run."""
+        sys.setswitchinterval(SWITCH_SECONDS)
+        gc.collect()
+        gc.freeze()
+        self.transport = transport
+        self._sweep()
+        self.housekeeping.start()
+        self.wake()
+
+    def now_ms(self) -> int:
+        """The monotonic clock that the core lives by."""
+        return int(self.loop.time() * 1000)
+
+    def wake(self) -> None:
+        """Something arrived: do a lap soon, for this and whatever comes with it."""
+        if not self._awake:
+            self._awake = True
+            self.loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._awake = False
+        if self.failure is not None:
+            return
+        try:
+            self.node.tick(self.now_ms())
+            self.replica.pump()
+        except Exception as error:
+            self.fail(error)
+            return
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_at(self.node.wake_at() / 1000, self.wake)
+
+    def _sweep(self) -> None:
+        self.replica.expire()
+        self.wake()
+        self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def receive(self, envelopes: Sequence[Envelope]) -> None:
+        """Messages of a peer."""
+        if self.failure is not None:
+            return
+        now = self.now_ms()
+        try:
+            for envelope in envelopes:
+                self.node.step(envelope, now)
+        except Exception as error:
+            self.fail(error)
+            return
+        self.wake()
+
+    # The replica's World.
+
+    @property
+    def machine(self) -> Machine:
+        """The database's writing side."""
+        return self.stores.machine
+
+    @property
+    def readers(self) -> Readers:
+        """The database's reading side."""
+        return self.stores.readers
+
+    def send(self, messages: Sequence[Envelope]) -> None:
+        """Hand messages to the transport."""
+        if messages and self.transport is not None:
+            self.transport.send(messages)
+
+    def save(self, save: Save) -> None:
+        """Write to the journal: in place when little, but not while appends wait to leave."""
+        alone = len(self.node.membership.members) <= 1
+        small = len(save.entries) <= SMALL_ENTRIES and (alone or not self.replica.leads)
+        self._journal.do(partial(self._write, save), self._saved, small=small)
+
+    def _write(self, save: Save) -> Save:
+        journal = self.stores.journal
+        if save.reset is not None:
+            journal.reset(save.reset, save.state)
+        if save.state is not None or save.entries:
+            journal.save(save.state, save.entries)
+        return save
+
+    def _saved(self, save: Save) -> None:
+        self.replica.saved(save)
+        self.wake()
+
+    def on_journal(self, job: Callable[[], T], then: Callable[[T], None]) -> None:
+        """Do a job where the journal is written, in order with saves."""
+        self._journal.do(job, then, small=False)
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        """Apply in place when there is little to apply."""
+        self._database.do(
+            partial(self._apply, entries),
+            partial(self._applied, entries),
+            small=len(entries) <= SMALL_ENTRIES,
+        )
+
+    def _apply(self, entries: Sequence[Entry]) -> list[bytes | None]:
+        machine = self.stores.machine
+        answers = machine.apply(entries)
+        while len(answers) < len(entries) or machine.marker is not None:
+            self.housekeeping.at_marker(machine)
+            answers += machine.apply(entries[len(answers) :])
+        return answers
+
+    def _applied(self, entries: Sequence[Entry], answers: list[bytes | None]) -> None:
+        self.replica.applied(entries, answers)
+        if self.transport is not None:
+            self.transport.applied()
+        self.wake()
+
+    def on_database(self, job: Callable[[], T], then: Callable[[T], None]) -> None:
+        """Do a job where the database is written, in order with everything else there."""
+
+        def done(result: T) -> None:
+            then(result)
+            self.wake()
+
+        self._database.do(job, done, small=True)
+
+    def install(self, snapshot: SnapshotMeta) -> None:
+        """Put the database on a received snapshot, when what is under way there has ended."""
+        self._database.do(partial(self._install, snapshot), self._installed, small=False)
+
+    def _install(self, snapshot: SnapshotMeta) -> SnapshotMeta:
+        stores = self.stores
+        received = next(s for s in stores.snapshots.all() if s.meta.last == snapshot.last)
+        stores.snapshots.verify(received)
+        incoming = stores.database.with_name(stores.database.name + "-incoming")
+        incoming.unlink(missing_ok=True)
+        incoming.hardlink_to(received.path)
+        self._close_database()
+        install(incoming, stores.database, Disk())
+        stores.machine = Machine.open(stores.database)
+        stores.readers = Readers(stores.database)
+        stores.snapshots.delete(received)
+        return snapshot
+
+    def _close_database(self) -> None:
+        """Close every connection; reads that run are cut, and their clients ask again."""
+        stores = self.stores
+        self.housekeeping.close_database()
+        stores.machine.close()
+        stores.readers.close()
+        give_up_at = time.monotonic() + 10
+        while stores.readers.outstanding:
+            if time.monotonic() > give_up_at:
+                raise TimeoutError("reads did not end, so the snapshot can't be installed")
+            time.sleep(0.001)
+
+    def _installed(self, snapshot: SnapshotMeta) -> None:
+        log.info("n%d installed a snapshot up to entry %d", self.node.id, snapshot.last.index)
+        self.replica.installed(snapshot)
+        if self.transport is not None:
+            self.transport.applied()
+        self.wake()
+
+    def ship(self, peer: NodeId) -> None:
+        """Let the transport send a snapshot."""
+        assert self.transport is not None, "a node that leads is running"
+        self.transport.ship(peer)
+
+    def query(self, reads: list[Read]) -> None:
+        """Run reads at the moment that is applied now."""
+        self.querying.run(reads)
+
+    def clock_ms(self) -> int:
+        """Wall-clock time."""
+        return time.time_ns() // 1_000_000
+
+    def seed(self) -> int:
+        """64 random bits."""
+        return self._seeds.getrandbits(64)
+
+    def role_changed(self, change: RoleChange) -> None:
+        """Say what an operator would act on."""
+        log.info(
+            "n%d@%d is %s%s",
+            self.node.id,
+            change.term,
+            change.role,
+            f", led by n{change.leader}" if change.leader else "",
+        )
+        if self.transport is not None:
+            self.transport.role_changed(change)
+
+    # The end.
+
+    def fail(self, error: BaseException) -> None:
+        """A node that can't be right stops: nothing is answered that isn't certain."""
+        if self.failure is None:
+            self.failure = error
+            log.critical("n%d stops: %s", self.node.id, error, exc_info=error)
+            self.replica.stop()
+            self.stopped.set()
+
+    async def close(self) -> None:
+        """Stop running, and leave the disk as a restart likes it."""
+        for timer in (self._timer, self._sweeper):
+            if timer is not None:
+                timer.cancel()
+        self.housekeeping.stop()
+        if self.failure is None:
+            self.replica.stop()
+        await self._journal.close()
+        await self._database.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self.stores.readers.close()
+        if self.failure is None:
+            self.stores.machine.close()
+            self.stores.journal.close()
+        self.stores.datadir.close()

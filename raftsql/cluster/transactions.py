@@ -1,0 +1,246 @@
+"""One client's interactive transaction, from its first statement to its end.
+
+It starts as nothing, reads at one moment of the past while it only reads, and takes the writer with
+its first write: at once when IMMEDIATE, else only if nothing was written since that moment. Then
+its statements run on the writer, one after another. When it has ended for a reason of the
+cluster's, every later statement is told why, until the client rolls back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING
+
+from raftsql.cluster.requests import DEFAULT_FUEL, Read, Reply, Write
+from raftsql.database.readers import Snapshot
+from raftsql.database.transaction import OpenTransaction
+from raftsql.raft.ready import Proposed
+from raftsql.sql.commands import CommandKind, Done, Failed, Settings, Statement, Why, encode
+
+if TYPE_CHECKING:
+    from raftsql.cluster.writer import Writer
+
+BODY_BYTES_MAX = 64 << 20
+"""What a transaction may add up to in the log; a larger load goes in several."""
+
+NOTHING_DONE = encode(Done(0, 0))
+
+
+class State(Enum):
+    """Where a transaction is."""
+
+    FRESH = "fresh"
+    """Nothing was asked yet."""
+    READING = "reading"
+    """It reads a moment of the past."""
+    WAITING = "waiting"
+    """It waits for the writer."""
+    OPEN = "open"
+    """It has the writer."""
+    COMMITTING = "committing"
+    """What it did is on its way through the log."""
+    ENDED = "ended"
+
+
+@dataclass(slots=True, eq=False)
+class Step:
+    """Statements of one request that wait for their turn in a transaction."""
+
+    statements: list[Statement]
+    size: int
+    """The bytes it adds to the transaction's command."""
+    reply: Reply
+    deadline_ms: int = 0
+    fuel: int = DEFAULT_FUEL
+
+
+class Transaction:
+    """A transaction as the replica sees it; the client's stream holds it by number."""
+
+    def __init__(self, writer: Writer, settings: Settings, *, immediate: bool) -> None:
+        """Begun by a client; takes nothing yet."""
+        self._writer = writer
+        self.settings = settings
+        self.immediate = immediate
+        self.state = State.FRESH
+        self.open: OpenTransaction | None = None
+        self.place: Proposed | None = None
+        """Where its command stands in the log, once proposed."""
+        self._snapshot: Snapshot | None = None
+        self._steps: deque[Step] = deque()
+        self._busy = False
+        self._size = 0
+        self._wish: Write | None = None
+        """The COMMIT that waits for the statements before it."""
+        self._touched_ms = writer.replica.node.now
+        self.is_over = False
+        """Its COMMIT was taken: the client will not ask for it again."""
+        self._why = Why.TRANSACTION_GONE
+        self._reason = "the transaction is over"
+
+    def execute(self, step: Step, read: Read | None) -> None:
+        """Run a statement; `read` is set when it is known only to read."""
+        self._touched_ms = self._writer.replica.node.now
+        if self.state is State.ENDED:
+            step.reply.refused(self._why, self._reason)
+        elif self.state is State.COMMITTING:
+            step.reply.refused(Why.BAD_REQUEST, "the transaction is being committed")
+        elif read is not None and not self.immediate and self.state in _MAY_READ_ASIDE:
+            self._read_aside(read)
+        else:
+            self._steps.append(step)
+            if self.state in (State.FRESH, State.READING):
+                self._take_writer()
+            else:
+                self._next_step()
+
+    def _read_aside(self, read: Read) -> None:
+        """Read at this transaction's moment; the first read chooses it."""
+        self.state = State.READING
+        if self._snapshot is not None:
+            read.snapshot = self._snapshot
+            self._writer.world.query([read])
+        else:
+            read.hold = self._hold
+            self._writer.replica.read(read)
+
+    def _hold(self, snapshot: Snapshot) -> Snapshot:
+        if self.state is not State.READING or self._snapshot is not None:
+            snapshot.close()
+            return self._snapshot or snapshot
+        self._snapshot = snapshot
+        return snapshot
+
+    def _take_writer(self) -> None:
+        self.state = State.WAITING
+        if not self._writer.wait(self):
+            self.end(Why.OVERLOADED, "too many transactions wait for the writer; try again later")
+
+    def opened(self, open_: OpenTransaction) -> None:
+        """The writer is this transaction's."""
+        self.open = open_
+        if self.state is State.ENDED:
+            self._writer.ended(self)
+            return
+        self.state = State.OPEN
+        self._touched_ms = self._writer.replica.node.now
+        seen, self._snapshot = self._snapshot, None
+        if seen is not None:
+            applied = self._writer.replica.node.log.applied
+            seen.close()
+            if seen.position.index != applied:
+                self.end(
+                    Why.SERIALIZATION,
+                    "what the transaction read has been written to since; run it again",
+                )
+                return
+        self._next_step()
+
+    def _next_step(self) -> None:
+        if self._busy or self.state is not State.OPEN or not self._steps:
+            return
+        step = self._steps.popleft()
+        assert self.open is not None, "an open transaction has the writer"
+        self._size += step.size
+        self._busy = True
+        replica = self._writer.replica
+        run = partial(_run, self.open, step, clock_ms=replica.next_clock(), seed=replica.world.seed)
+        replica.world.on_database(run, partial(self._answered, step))
+
+    def _answered(self, step: Step, answer: Done | Failed) -> None:
+        self._busy = False
+        self._touched_ms = self._writer.replica.node.now
+        step.reply.result(encode(answer), 0)
+        if self.state is State.OPEN and self._size > BODY_BYTES_MAX:
+            self.end(
+                Why.TRANSACTION_GONE,
+                f"it was rolled back: it adds up to more than {BODY_BYTES_MAX} bytes; "
+                "commit in between",
+            )
+        self._next_step()
+        self._commit_if_wished()
+
+    def commit(self, write: Write) -> None:
+        """Make what was written durable everywhere; `write` carries session and reply."""
+        if self.state is State.ENDED:
+            write.reply.refused(self._why, self._reason)
+            return
+        if self.state in (State.FRESH, State.READING):
+            self.is_over = True
+            self.end(Why.TRANSACTION_GONE, "the transaction is over")
+            write.reply.result(NOTHING_DONE, 0)
+            return
+        self._wish = write
+        self._commit_if_wished()
+
+    def _commit_if_wished(self) -> None:
+        """Commit when all statements before it have run."""
+        write = self._wish
+        if write is None or self._busy or self._steps or self.state is not State.OPEN:
+            return
+        assert self.open is not None, "an open transaction has the writer"
+        self._wish = None
+        problem = self.open.problem()
+        if problem is not None:
+            write.reply.result(encode(problem), 0)
+            return
+        self.is_over = True
+        done = self.open.steps()
+        if not done.steps:
+            self.end(Why.TRANSACTION_GONE, "the transaction is over")
+            write.reply.result(NOTHING_DONE, 0)
+            return
+        write.kind, write.body = CommandKind.TRANSACTION, encode(done)
+        self.state = State.COMMITTING
+        self._writer.propose(self, write)
+
+    def rollback(self) -> None:
+        """The client does not want it."""
+        if self.state is not State.COMMITTING:
+            self.end(Why.TRANSACTION_GONE, "the transaction was rolled back")
+
+    def end(self, why: Why, reason: str) -> None:
+        """It is over, without a commit that this node performs."""
+        if self.state is State.ENDED:
+            return
+        self.state, self._why, self._reason = State.ENDED, why, reason
+        if self._snapshot is not None:
+            self._snapshot.close()
+            self._snapshot = None
+        for step in self._steps:
+            step.reply.refused(why, reason)
+        self._steps.clear()
+        if self._wish is not None:
+            self._wish.reply.refused(why, reason)
+            self._wish = None
+        self._writer.ended(self)
+
+    def idle_since(self, now_ms: int, bound_ms: int) -> bool:
+        """Whether it holds the writer and its client has been silent for so long."""
+        return self.state is State.OPEN and not self._busy and now_ms - self._touched_ms > bound_ms
+
+    def is_late(self, now_ms: int) -> bool:
+        """Whether the client of the statement that waits has stopped waiting."""
+        return any(0 < step.deadline_ms <= now_ms for step in self._steps)
+
+
+_MAY_READ_ASIDE = frozenset({State.FRESH, State.READING})
+
+
+def _run(
+    open_: OpenTransaction, step: Step, *, clock_ms: int, seed: Callable[[], int]
+) -> Done | Failed:
+    """Run a step's statements in order, up to the first that fails, and sum up what they did."""
+    done = Done(0, 0)
+    changes = 0
+    for statement in step.statements:
+        answer = open_.execute(statement, clock_ms=clock_ms, seed=seed(), fuel=step.fuel)
+        if isinstance(answer, Failed):
+            return answer
+        done = answer
+        changes += max(answer.changes, 0)
+    return done if len(step.statements) == 1 else Done(changes, done.last_insert_rowid)

@@ -1,0 +1,188 @@
+"""What an operator can ask of a node. What only the leader can do is passed on to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, NoReturn, TypeVar
+
+import grpc
+
+from raftsql.cluster.runner import Runner
+from raftsql.raft.membership import Change, DemoteMember, PromoteMember, RemoveMember
+from raftsql.raft.messages import NOBODY
+from raftsql.raft.ready import Refused
+from raftsql.rpc import status
+from raftsql.rpc.channels import to_peer
+from raftsql_proto import admin_pb2
+from raftsql_proto.admin_pb2_grpc import AdminServicer, AdminStub
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Reply = TypeVar("Reply")
+
+PASSED_ON = "raftsql-passed-on"
+"""The metadata of a call that a node made for somebody else: not to be passed on again."""
+CHANGE_SECONDS_MAX = 10.0
+TRANSFER_SECONDS_MAX = 5.0
+
+
+class AdminService(AdminServicer):
+    """Serves before the node belongs to a cluster; `attach` says that it does."""
+
+    def __init__(self, address: str) -> None:
+        """A node that belongs to no cluster yet."""
+        self._address = address
+        self._runner: Runner | None = None
+        self.waits_for = "starting"
+
+    def attach(self, runner: Runner) -> None:
+        """The node belongs to a cluster."""
+        self._runner = runner
+
+    async def Status(self, _: admin_pb2.StatusRequest, context: Context) -> admin_pb2.StatusReply:
+        """From this node's memory: needs no leader, no quorum and no disk."""
+        if self._runner is None:
+            picture = status.unformed(self._address, self.waits_for)
+        else:
+            picture = status.picture(self._runner, self._address)
+        return admin_pb2.StatusReply(json=status.as_json(picture))
+
+    async def AddMember(
+        self, request: admin_pb2.AddMemberRequest, context: Context
+    ) -> admin_pb2.MembersReply:
+        """Let a node in, or give a learner its vote, or take one away."""
+        runner = await self._running(context)
+        if not runner.replica.leads:
+            return await self._pass_on(context, lambda stub: stub.AddMember(request))
+        node, member = request.node, runner.node.membership.members.get(request.node)
+        if member is None:
+            await self._abort(
+                context,
+                f"node {node} is not a member: start it with --join and the address of a member, "
+                "and it asks for its place itself",
+            )
+        if member.voter == (not request.learner):
+            return self._members(runner)
+        change = DemoteMember(node) if request.learner else PromoteMember(node)
+        await self._change(runner, change, context)
+        return self._members(runner)
+
+    async def RemoveMember(
+        self, request: admin_pb2.RemoveMemberRequest, context: Context
+    ) -> admin_pb2.MembersReply:
+        """Take a node out of the cluster for good."""
+        runner = await self._running(context)
+        if not runner.replica.leads:
+            return await self._pass_on(context, lambda stub: stub.RemoveMember(request))
+        await self._change(runner, RemoveMember(request.node), context)
+        return self._members(runner)
+
+    async def Transfer(
+        self, request: admin_pb2.TransferRequest, context: Context
+    ) -> admin_pb2.TransferReply:
+        """Hand leadership over, and wait until somebody has it."""
+        runner = await self._running(context)
+        if not runner.replica.leads:
+            return await self._pass_on(context, lambda stub: stub.Transfer(request))
+        target = request.node or most_level(runner)
+        if target == NOBODY:
+            await self._abort(context, "there is no other voter to lead")
+        if target == runner.node.id:
+            return admin_pb2.TransferReply(leader=target)
+        try:
+            runner.node.transfer(target)
+        except Refused as refused:
+            await self._abort(context, f"node {target} can't lead: {refused}")
+        runner.wake()
+        give_up_at = runner.loop.time() + TRANSFER_SECONDS_MAX
+        while runner.replica.known_leader in (NOBODY, runner.node.id):
+            if runner.loop.time() > give_up_at:
+                await self._abort(context, f"node {target} did not take over; this one still leads")
+            await asyncio.sleep(0.01)  # noqa: ASYNC110
+        return admin_pb2.TransferReply(leader=runner.replica.known_leader)
+
+    async def Compact(
+        self, _: admin_pb2.CompactRequest, context: Context
+    ) -> admin_pb2.CompactReply:
+        """Checkpoint this node's database, and drop the log that it replaces."""
+        runner = await self._running(context)
+        future = runner.housekeeping.compact()
+        if future is None:
+            await self._abort(context, "that is under way already")
+        await future
+        return admin_pb2.CompactReply(dropped_upto=runner.node.log.base.index)
+
+    # How.
+
+    async def _running(self, context: Context) -> Runner:
+        if self._runner is None:
+            await self._abort(context, f"this node belongs to no cluster yet: {self.waits_for}")
+        return self._runner
+
+    async def _change(self, runner: Runner, change: Change, context: Context) -> None:
+        problem = await changed(runner, change)
+        if problem:
+            await self._abort(context, problem)
+
+    def _members(self, runner: Runner) -> admin_pb2.MembersReply:
+        found = runner.node.status()
+        return admin_pb2.MembersReply(json=status.as_json(status.members(found.membership, found)))
+
+    async def _pass_on(
+        self, context: Context, call: Callable[[AdminStub], Awaitable[Reply]]
+    ) -> Reply:
+        runner = await self._running(context)
+        leader = runner.node.membership.members.get(runner.replica.known_leader)
+        if leader is None:
+            await self._abort(context, "no leader is known; try again when one is elected")
+        if any(key == PASSED_ON for key, _ in context.invocation_metadata() or ()):
+            await self._abort(context, f"the leader has changed; ask the node at {leader.address}")
+        async with to_peer(leader.address) as channel:
+            try:
+                return await call(_Passing(channel))
+            except grpc.aio.AioRpcError as error:
+                await context.abort(error.code(), error.details() or "")
+
+    async def _abort(self, context: Context, message: str) -> NoReturn:
+        await context.abort(grpc.StatusCode.FAILED_PRECONDITION, message)
+        raise AssertionError("abort raises")
+
+
+class _Passing(AdminStub):
+    """A stub whose calls say that they were passed on."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        super().__init__(channel)
+        for name in ("AddMember", "RemoveMember", "Transfer"):
+            setattr(self, name, _marked(getattr(self, name)))
+
+
+def _marked(call: Any) -> Any:
+    return lambda request: call(request, metadata=((PASSED_ON, "1"),), timeout=CHANGE_SECONDS_MAX)
+
+
+def most_level(runner: Runner) -> int:
+    """The voter that should lead next: of the highest priority, then the most level one."""
+    found = runner.node.status()
+    voters = [
+        (found.membership.members[node].priority, found.peers[node].match, node)
+        for node in found.membership.voters
+        if node in found.peers and found.peers[node].heard_ms_ago < runner.config.election_ms
+    ]
+    return max(voters, default=(0, 0, NOBODY))[2]
+
+
+async def changed(runner: Runner, change: Change) -> str | None:
+    """Make a membership change on the leader and wait for its commit; the problem, if any."""
+    done: asyncio.Future[str | None] = runner.loop.create_future()
+
+    def tell(problem: str | None) -> None:
+        if not done.done():
+            done.set_result(problem)
+
+    runner.replica.change(change, tell)
+    runner.wake()
+    try:
+        return await asyncio.wait_for(done, CHANGE_SECONDS_MAX)
+    except TimeoutError:
+        return "no majority has agreed in time; the change may still happen: see `members`"

@@ -1,0 +1,286 @@
+"""The client service: streams for drivers, single calls for everybody else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import apsw
+import grpc
+import msgspec
+
+import raftsql
+from raftsql.cluster.runner import Runner
+from raftsql.raft.messages import NOBODY
+from raftsql.rpc.client_stream import ClientStream
+from raftsql.rpc.door import Door
+from raftsql.rpc.forwarding import Forwardable, Upstream
+from raftsql.sql.commands import Done, Failed, Refusal, decode_answer
+from raftsql.sql.plans import Plans
+from raftsql.sql.verdict import Mode
+from raftsql_proto import client_pb2, frames
+from raftsql_proto.client_pb2_grpc import ClientServicer
+
+EXPIRE_SECONDS = 5.0
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ClientService(ClientServicer):
+    """What clients can ask of a node."""
+
+    def __init__(self, mode: str = "pinned") -> None:
+        """Serves nobody before `attach`."""
+        self._runner: Runner | None = None
+        self.door = Door(Plans(Mode(mode)))
+        self.streams: set[ClientStream] = set()
+        self._upstream: Upstream | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    def attach(self, runner: Runner) -> None:
+        """The node belongs to a cluster: serve clients from its replica."""
+        self._runner = runner
+        self._sweep()
+
+    @property
+    def runner(self) -> Runner:
+        """The replica's runner; nothing asks for it before `attach`."""
+        assert self._runner is not None, "clients are served once the node has its place"
+        return self._runner
+
+    async def _check_attached(self, context: Context) -> None:
+        if self._runner is None:
+            await context.abort(
+                grpc.StatusCode.UNAVAILABLE, "this node belongs to no cluster yet: try another"
+            )
+
+    def _sweep(self) -> None:
+        for stream in self.streams:
+            stream.expire(self.runner.node.now)
+        self._sweeper = self.runner.loop.call_later(EXPIRE_SECONDS, self._sweep)
+
+    # What streams ask.
+
+    def members(self) -> dict[int, str]:
+        """Where every member is."""
+        return {n: m.address for n, m in self.runner.node.membership.members.items()}
+
+    def leader_address(self) -> str:
+        """Where the leader is, if known."""
+        leader = self.runner.replica.known_leader
+        member = self.runner.node.membership.members.get(leader)
+        return "" if member is None or leader == NOBODY else member.address
+
+    def welcome(self) -> frames.Welcome:
+        """The first frame back."""
+        return frames.Welcome(
+            frames.PROTOCOL,
+            self.runner.node.id,
+            f"{self.runner.config.cluster:016x}",
+            self.leader_address(),
+            self.members(),
+            raftsql.__version__,
+            apsw.sqlite_lib_version(),
+        )
+
+    def forward(self, frame: Forwardable, client: ClientStream) -> bool:
+        """Pass a request on to the leader; False when none is known, or it is this node."""
+        address = self.leader_address()
+        if not address or self.runner.replica.leads:
+            return False
+        if self._upstream is None or self._upstream.address != address:
+            if self._upstream is not None:
+                self._upstream.close()
+            self._upstream = Upstream(address, self._upstream_lost)
+        self._upstream.forward(frame, client)
+        return True
+
+    def _upstream_lost(self, upstream: Upstream) -> None:
+        if self._upstream is upstream:
+            self._upstream = None
+
+    def role_changed(self) -> None:
+        """Tell every client where the leader is now."""
+        if self._runner is None:
+            return
+        frame = frames.Leader(self.leader_address(), self.members())
+        for stream in self.streams:
+            stream.outbox.put(frame)
+
+    def close(self) -> None:
+        """Serve no more."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        if self._upstream is not None:
+            self._upstream.close()
+
+    # Calls.
+
+    async def Connect(self, _: object, context: Context) -> None:
+        """One client process, until it goes."""
+        await self._check_attached(context)
+        stream = ClientStream(self)
+        self.streams.add(stream)
+        writer = asyncio.create_task(stream.outbox.drain_to(context))
+        try:
+            await self._greeted(stream, context)
+            while (message := await context.read()) is not grpc.aio.EOF:
+                stream.receive(frames.decode_client_frames(message.batch))
+                self.runner.wake()
+                if writer.done():
+                    break
+        except (msgspec.MsgspecError, ValueError) as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"unreadable frames: {error}")
+        finally:
+            self.streams.discard(stream)
+            stream.close()
+            self.runner.wake()
+            await _ended(writer)
+        if stream.outbox.overflowed:
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, "the client does not read its answers"
+            )
+
+    async def _greeted(self, stream: ClientStream, context: Context) -> None:
+        message = await context.read()
+        if message is grpc.aio.EOF:
+            return
+        batch = frames.decode_client_frames(message.batch)
+        if not batch or not isinstance(batch[0], frames.Hello):
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT, "the first frame of a stream is Hello"
+            )
+        elif batch[0].protocol != frames.PROTOCOL:
+            await context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"protocol {batch[0].protocol} is not spoken here: this server speaks "
+                f"{frames.PROTOCOL}. Use a client and a server of the same release",
+            )
+        stream.receive(batch)
+        self.runner.wake()
+
+    async def Execute(
+        self, request: client_pb2.ExecuteRequest, context: Context
+    ) -> client_pb2.ExecuteReply:
+        """One statement, whatever it is."""
+        await self._check_attached(context)
+        body = _body(request.sql, request.parameters, request.named)
+        run = frames.Run(
+            1, frames.Work.EXECUTE, body, request.session, request.sequence, request.floor,
+            timeout_ms=request.timeout_ms,
+        )  # fmt: skip
+        frame = await self._ask(run, context)
+        if isinstance(frame, frames.Page):
+            rows = [_row(values) for values in frames.decode_rows(frame.rows)]
+            names = [column.name for column in frame.columns or ()]
+            return client_pb2.ExecuteReply(changes=-1, columns=names, rows=rows, index=frame.index)
+        answer = decode_answer(frame.answer)
+        if isinstance(answer, Failed):
+            await context.abort(_STATUS.get(answer.refusal, _BAD), answer.message)
+        assert isinstance(answer, Done), "a statement is done, or failed"
+        return client_pb2.ExecuteReply(
+            changes=answer.changes,
+            last_insert_rowid=answer.last_insert_rowid,
+            columns=[column.name for column in answer.columns or ()],
+            rows=[_row(values) for values in answer.rows or ()],
+            index=frame.index,
+        )
+
+    async def Query(
+        self, request: client_pb2.QueryRequest, context: Context
+    ) -> AsyncIterator[client_pb2.QueryReply]:
+        """One read, page by page."""
+        await self._check_attached(context)
+        body = _body(request.sql, request.parameters, request.named)
+        stream = ClientStream(self)
+        run = frames.Run(
+            1, frames.Work.EXECUTE, body, level=int(request.consistency), token=request.token,
+            max_staleness_ms=request.max_staleness_ms, timeout_ms=request.timeout_ms,
+        )  # fmt: skip
+        try:
+            frame = await self._ask(run, context, stream)
+            while True:
+                if not isinstance(frame, frames.Page):
+                    answer = decode_answer(frame.answer)
+                    message = answer.message if isinstance(answer, Failed) else "not a query"
+                    await context.abort(_BAD, message)
+                assert isinstance(frame, frames.Page), "a query gives pages"
+                yield client_pb2.QueryReply(
+                    columns=[column.name for column in frame.columns or ()],
+                    rows=[_row(values) for values in frames.decode_rows(frame.rows)],
+                    index=frame.index,
+                )
+                if not frame.cursor:
+                    return
+                frame = await self._ask(frames.Fetch(1, frame.cursor), context, stream)
+        finally:
+            stream.close()
+
+    async def _ask(
+        self,
+        frame: frames.Run | frames.Fetch,
+        context: Context,
+        stream: ClientStream | None = None,
+    ) -> frames.Result | frames.Page:
+        """Let a frame be answered as a stream's would, and wait for it."""
+        stream = stream or ClientStream(self)
+        stream.receive([frame])
+        self.runner.wake()
+        answer = await stream.outbox.next()
+        if isinstance(answer, frames.Refused):
+            status = _WHY_STATUS.get(frames.Why(answer.why), _UNAVAILABLE)
+            await context.abort(status, answer.message)
+        assert isinstance(answer, frames.Result | frames.Page), "a request has an answer"
+        return answer
+
+
+_UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+_BAD = grpc.StatusCode.INVALID_ARGUMENT
+_STATUS = {
+    Refusal.FUEL: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Refusal.ACCESS: grpc.StatusCode.PERMISSION_DENIED,
+    Refusal.SESSION_UNKNOWN: grpc.StatusCode.FAILED_PRECONDITION,
+}
+_WHY_STATUS = {
+    frames.Why.TIMEOUT: grpc.StatusCode.DEADLINE_EXCEEDED,
+    frames.Why.UNKNOWN: grpc.StatusCode.UNKNOWN,
+    frames.Why.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
+    frames.Why.OVERLOADED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    frames.Why.TOO_STALE: grpc.StatusCode.FAILED_PRECONDITION,
+}
+
+
+def _body(sql: str, parameters: Any, named: Any) -> bytes:
+    values = {name: _value(v) for name, v in named.items()} or [_value(v) for v in parameters]
+    return frames.encode(frames.Statement(sql, values))
+
+
+def _value(value: client_pb2.Value) -> Any:
+    kind = value.WhichOneof("kind")
+    return None if kind is None else getattr(value, kind)
+
+
+def _row(values: list[Any]) -> client_pb2.Row:
+    return client_pb2.Row(values=[_packed(value) for value in values])
+
+
+def _packed(value: Any) -> client_pb2.Value:
+    match value:
+        case None:
+            return client_pb2.Value()
+        case int():
+            return client_pb2.Value(integer=value)
+        case float():
+            return client_pb2.Value(real=value)
+        case str():
+            return client_pb2.Value(text=value)
+        case _:
+            return client_pb2.Value(blob=bytes(value))
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, grpc.RpcError):
+        await task

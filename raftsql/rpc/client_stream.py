@@ -1,0 +1,400 @@
+"""One client process, seen from a node: its frames come in, its answers go out.
+
+The stream holds what belongs to the client alone: open transactions, results half read, requests
+not yet answered. When the stream ends, all of that ends too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, assert_never
+
+from raftsql.cluster.requests import Read, Write
+from raftsql.cluster.transactions import Step, Transaction
+from raftsql.database.reader import Mine
+from raftsql.database.readers import Rest
+from raftsql.rpc.door import Ask, settings_of
+from raftsql.rpc.replies import Outbox, StreamReply
+from raftsql.sql.classify import StatementKind, Verb
+from raftsql.sql.commands import (
+    Column,
+    CommandKind,
+    Done,
+    Failed,
+    Level,
+    OpenSession,
+    Refusal,
+    Settings,
+    Why,
+    encode,
+)
+from raftsql.sql.determinism import judge
+from raftsql.sql.values import BadValue
+from raftsql.sql.verdict import Mode, Pinned, Pure, Refused
+from raftsql_proto import frames
+from raftsql_proto.frames import Begin, ClientFrame
+
+if TYPE_CHECKING:
+    from raftsql.rpc.client_service import ClientService
+
+OPEN_REQUESTS_MAX = 16_384
+"""Requests of one client that may be under way at once."""
+CURSOR_MS_MAX = 60_000
+"""A result half read is let go when its client has not asked for more for so long."""
+
+NOTHING = encode(Done(0, 0))
+
+
+class ClientStream:
+    """The state of one stream, and what each frame does."""
+
+    def __init__(self, service: ClientService) -> None:
+        """A stream that has said nothing yet."""
+        self.service = service
+        self.runner = service.runner
+        self.replica = service.runner.replica
+        self.outbox = Outbox()
+        self.forwarded = False
+        self._open: dict[int, Read | Write | None] = {}
+        self._transactions: dict[int, Transaction] = {}
+        self._elsewhere: set[int] = set()
+        """Transactions that the leader holds for this client."""
+        self._cursors: dict[int, tuple[Rest, int]] = {}
+        self._next_cursor = 0
+
+    # Kept for the client.
+
+    def keep(self, rest: Rest) -> int:
+        """Keep the rest of a result; its number."""
+        self._next_cursor += 1
+        self._cursors[self._next_cursor] = (rest, self.runner.node.now)
+        return self._next_cursor
+
+    def done(self, request: int) -> None:
+        """The request is answered."""
+        self._open.pop(request, None)
+
+    def leader_address(self) -> str:
+        """Where the leader is, if known."""
+        return self.service.leader_address()
+
+    def close(self) -> None:
+        """The client is gone: roll back, let go, stop reading for it."""
+        for transaction in self._transactions.values():
+            transaction.rollback()
+        for rest, _ in self._cursors.values():
+            rest.close()
+        for request in self._open.values():
+            if isinstance(request, Read):
+                request.cancelled = True
+        for number in self._elsewhere:
+            self.service.forward(frames.Rollback(0, number), self)
+        self._transactions.clear()
+        self._cursors.clear()
+
+    def expire(self, now_ms: int) -> None:
+        """Let go of results that nobody has asked about for long, and of what is over."""
+        over = [number for number, held in self._transactions.items() if held.is_over]
+        for number in over:
+            del self._transactions[number]
+        for number, (rest, touched) in list(self._cursors.items()):
+            if now_ms - touched > CURSOR_MS_MAX:
+                del self._cursors[number]
+                rest.close()
+
+    # Frames.
+
+    def receive(self, batch: list[ClientFrame]) -> None:
+        """Handle the frames of one message."""
+        for frame in batch:
+            try:
+                self._handle(frame)
+            except BadValue as error:
+                self.refuse(getattr(frame, "id", 0), Why.BAD_REQUEST, str(error))
+
+    def _handle(self, frame: ClientFrame) -> None:
+        match frame:
+            case frames.Run():
+                self._run(frame)
+            case frames.Commit():
+                self._commit(frame)
+            case frames.Rollback():
+                self._rollback(frame)
+            case frames.Fetch():
+                self._fetch(frame)
+            case frames.Release():
+                rest, _ = self._cursors.pop(frame.cursor, (None, 0))
+                if rest is not None:
+                    rest.close()
+            case frames.Cancel():
+                self._cancel(frame)
+            case frames.OpenSession():
+                self._open_session(frame)
+            case frames.Examine():
+                self._examine(frame)
+            case frames.Hello():
+                self._greet(frame)
+            case _:
+                assert_never(frame)
+
+    def _greet(self, hello: frames.Hello) -> None:
+        self.forwarded = hello.forwarded
+        self.outbox.put(self.service.welcome())
+
+    def _run(self, run: frames.Run) -> None:
+        if run.id in self._open:
+            self.refuse(run.id, Why.BAD_REQUEST, f"request {run.id} is still open")
+            return
+        if len(self._open) >= OPEN_REQUESTS_MAX:
+            self.refuse(run.id, Why.OVERLOADED, "too many requests of this client are open")
+            return
+        ask = self.service.door.admit(run)
+        if isinstance(ask, Failed):
+            self._answer(run.id, encode(ask))
+        elif run.transaction:
+            self._in_transaction(run, ask)
+        elif ask.kind is StatementKind.READ:
+            read = self._read_of(run, ask)
+            self._open[run.id] = read
+            self.replica.read(read)
+        elif ask.kind is StatementKind.TRANSACTION:
+            self._outside(run, ask)
+        elif ask.kind is StatementKind.SETTING:
+            self._setting(run, ask)
+        elif ask.kind is StatementKind.EMPTY or not ask.statements:
+            self._answer(run.id, NOTHING)
+        else:
+            self._write(run, ask)
+
+    def _write(self, run: frames.Run, ask: Ask) -> None:
+        if not self.replica.leads and self._pass_on(run):
+            return
+        write = Write(
+            ask.command, ask.body, StreamReply(self, run.id), settings_of(run),
+            run.session, run.sequence, run.floor, deadline_ms=self._deadline(run.timeout_ms),
+        )  # fmt: skip
+        self._open[run.id] = write
+        self.replica.write(write)
+
+    def _read_of(self, run: frames.Run, ask: Ask) -> Read:
+        statement = ask.statements[0]
+        try:
+            level = Level(run.level)
+        except ValueError:
+            raise BadValue(
+                f"consistency level {run.level} is not known to this server; it may be older"
+            ) from None
+        return Read(
+            statement.sql,
+            statement.parameters,
+            StreamReply(self, run.id),
+            level,
+            Mine(run.last_insert_rowid, run.changes, run.total_changes),
+            run.token,
+            run.max_staleness_ms,
+            run.page_rows,
+            self._deadline(run.timeout_ms),
+        )
+
+    def _deadline(self, timeout_ms: int) -> int:
+        return self.runner.now_ms() + timeout_ms if timeout_ms else 0
+
+    def _pass_on(self, frame: frames.Run | frames.Commit | frames.OpenSession) -> bool:
+        """Let the leader answer, unless another node already passed it on to this one."""
+        if self.forwarded or not self.service.forward(frame, self):
+            return False
+        self._open[frame.id] = None
+        return True
+
+    def _setting(self, run: frames.Run, ask: Ask) -> None:
+        """Settings belong to the connection, which is the client's: only say what holds."""
+        change = ask.plan.setting
+        assert change is not None, "a setting has a name"
+        if change.value is not None:
+            self._answer(run.id, NOTHING)
+            return
+        value = int(bool(settings_of(run) & change.setting))
+        name = (change.setting.name or "").lower()
+        self._answer(run.id, encode(Done(-1, 0, [Column(name, None)], [[value]])))
+
+    def _outside(self, run: frames.Run, ask: Ask) -> None:
+        """COMMIT and the like where no transaction is."""
+        control = ask.plan.control
+        assert control is not None, "transaction control has a verb"
+        match control.verb:
+            case Verb.BEGIN_DEFERRED | Verb.BEGIN_IMMEDIATE | Verb.BEGIN_EXCLUSIVE:
+                message = "BEGIN needs a transaction number: set `transaction` and `begin`"
+            case Verb.COMMIT:
+                message = "cannot commit - no transaction is active"
+            case Verb.ROLLBACK:
+                message = "cannot rollback - no transaction is active"
+            case _:
+                message = f"{control.verb.value.upper()} works inside a transaction: BEGIN first"
+        self._answer(run.id, encode(Failed(Refusal.SQL, 1, message)))
+
+    # Transactions.
+
+    def _in_transaction(self, run: frames.Run, ask: Ask) -> None:
+        number = run.transaction
+        if number in self._elsewhere:
+            if not self._pass_on(run):
+                self.refuse(run.id, Why.TRANSACTION_GONE, "the leader that held it is gone")
+            return
+        transaction = self._transactions.get(number)
+        if transaction is None:
+            transaction = self._begin(run)
+            if transaction is None:
+                return
+        control = ask.plan.control
+        if control is not None and control.verb in _ENDS_OR_BEGINS:
+            self._control(run, transaction, control.verb)
+            return
+        if ask.kind is StatementKind.SETTING:
+            self._setting(run, ask)
+            return
+        if ask.kind is StatementKind.EMPTY or not ask.statements:
+            self._answer(run.id, NOTHING)
+            return
+        read = self._read_of(run, ask) if ask.kind is StatementKind.READ else None
+        self._open[run.id] = read
+        step = Step(
+            ask.statements, len(run.body), StreamReply(self, run.id), self._deadline(run.timeout_ms)
+        )
+        transaction.execute(step, read)
+
+    def _begin(self, run: frames.Run) -> Transaction | None:
+        if run.begin == Begin.NO:
+            self.refuse(run.id, Why.TRANSACTION_GONE, "there is no such transaction (any more)")
+            return None
+        if not self.replica.leads:
+            if self._pass_on(run):
+                self._elsewhere.add(run.transaction)
+            else:
+                self.refuse(run.id, Why.NOT_LEADER, "transactions run on the leader")
+            return None
+        transaction = self.replica.writer.begin(
+            settings_of(run), immediate=run.begin == Begin.IMMEDIATE
+        )
+        self._transactions[run.transaction] = transaction
+        return transaction
+
+    def _control(self, run: frames.Run, transaction: Transaction, verb: Verb) -> None:
+        match verb:
+            case Verb.COMMIT:
+                commit = frames.Commit(
+                    run.id, run.transaction, run.session, run.sequence, run.floor, run.timeout_ms
+                )
+                self._commit(commit)
+            case Verb.ROLLBACK:
+                self._rollback(frames.Rollback(run.id, run.transaction))
+            case _ if run.begin != Begin.NO:
+                self._answer(run.id, NOTHING)
+            case _:
+                message = "cannot start a transaction within a transaction"
+                self._answer(run.id, encode(Failed(Refusal.SQL, 1, message)))
+
+    def _commit(self, commit: frames.Commit) -> None:
+        number = commit.transaction
+        if number in self._elsewhere:
+            self._elsewhere.discard(number)
+            if not self._pass_on(commit):
+                self.refuse(commit.id, Why.NOT_LEADER, "the leader that held it is gone")
+            return
+        write = Write(
+            CommandKind.TRANSACTION, b"", StreamReply(self, commit.id), Settings(0),
+            commit.session, commit.sequence, commit.floor,
+            deadline_ms=self._deadline(commit.timeout_ms),
+        )  # fmt: skip
+        transaction = self._transactions.get(number)
+        if transaction is not None:
+            self._open[commit.id] = write
+            transaction.commit(write)
+            if transaction.is_over:
+                self._transactions.pop(number, None)
+        elif not commit.session:
+            self.refuse(commit.id, Why.TRANSACTION_GONE, "there is no such transaction (any more)")
+        elif self.replica.leads or not self._pass_on(commit):
+            # Perhaps it committed and the answer was lost: the log knows.
+            write.kind, write.body = CommandKind.ASK, b""
+            self._open[commit.id] = write
+            self.replica.write(write)
+
+    def _rollback(self, rollback: frames.Rollback) -> None:
+        if rollback.transaction in self._elsewhere:
+            self._elsewhere.discard(rollback.transaction)
+            self.service.forward(rollback, self)
+        transaction = self._transactions.pop(rollback.transaction, None)
+        if transaction is not None:
+            transaction.rollback()
+        self._answer(rollback.id, NOTHING)
+
+    # The rest.
+
+    def _fetch(self, fetch: frames.Fetch) -> None:
+        found = self._cursors.pop(fetch.cursor, None)
+        if found is None:
+            self.refuse(fetch.id, Why.CURSOR_GONE, "the result was closed, or held for too long")
+            return
+        read = Read(
+            "", None, StreamReply(self, fetch.id), page_rows=fetch.page_rows,
+            deadline_ms=self._deadline(fetch.timeout_ms),
+        )  # fmt: skip
+        self._open[fetch.id] = read
+        self.runner.querying.next_page(found[0], read)
+
+    def _cancel(self, cancel: frames.Cancel) -> None:
+        request = self._open.get(cancel.id)
+        if isinstance(request, Read):
+            request.cancelled = True
+        if request is not None:
+            request.deadline_ms = 1
+
+    def _open_session(self, frame: frames.OpenSession) -> None:
+        if not self.replica.leads and self._pass_on(frame):
+            return
+        body = encode(OpenSession(frame.nonce, frame.keep_ms))
+        write = Write(
+            CommandKind.OPEN_SESSION, body, StreamReply(self, frame.id),
+            deadline_ms=self._deadline(frame.timeout_ms),
+        )  # fmt: skip
+        self._open[frame.id] = write
+        self.replica.write(write)
+
+    def _examine(self, frame: frames.Examine) -> None:
+        decided, verdict = judge(frame.sql, Mode.STRICT if frame.strict else Mode.PINNED)
+        kind = decided.kind.value
+        match verdict:
+            case Pure():
+                answer = frames.Verdict(frame.id, kind, "pure")
+            case Pinned(calls):
+                names = ", ".join(sorted({call.name for call in calls}))
+                first = calls[0]
+                answer = frames.Verdict(
+                    frame.id, kind, "pinned", names, first.position, len(first.name)
+                )
+            case Refused(what, position, length, why, instead):
+                detail = f"{what}: {why}. Instead, {instead}"
+                answer = frames.Verdict(frame.id, kind, "refused", detail, position, length)
+        self.outbox.put(answer)
+
+    def _answer(self, request: int, answer: bytes) -> None:
+        StreamReply(self, request).result(answer, 0)
+
+    def refuse(self, request: int, why: Why, message: str) -> None:
+        """The request is not carried out."""
+        StreamReply(self, request).refused(why, message)
+
+    def pass_back(self, request: int, frame: frames.ServerFrame) -> None:
+        """The leader's answer to a request that was passed on."""
+        self.done(request)
+        self.outbox.put(frame)
+
+
+_ENDS_OR_BEGINS = frozenset(
+    {
+        Verb.BEGIN_DEFERRED,
+        Verb.BEGIN_IMMEDIATE,
+        Verb.BEGIN_EXCLUSIVE,
+        Verb.COMMIT,
+        Verb.ROLLBACK,
+    }
+)

@@ -1,0 +1,101 @@
+"""Passing requests on to the leader, for clients of a node that is not.
+
+A node is then a client of the leader: one stream for all its own clients, whose requests get
+numbers of this stream and get their own back with the answer. A request that was under way when
+the stream broke may have happened, so its client is told that nobody knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import grpc
+import msgspec
+
+from raftsql.rpc.channels import to_peer
+from raftsql.sql.commands import Why
+from raftsql_proto import client_pb2, frames
+from raftsql_proto.client_pb2_grpc import ClientStub
+
+if TYPE_CHECKING:
+    from raftsql.rpc.client_stream import ClientStream
+
+log = logging.getLogger("raftsql.rpc")
+
+Forwardable = frames.Run | frames.Commit | frames.Rollback | frames.OpenSession
+
+
+class Upstream:
+    """A stream to one leader; a new one is made for each leader."""
+
+    def __init__(self, address: str, lost: Callable[[Upstream], None]) -> None:
+        """`lost` is called when the stream has ended."""
+        self.address = address
+        self._lost = lost
+        self._waiting: list[Forwardable] = []
+        self._ready = asyncio.Event()
+        self._pending: dict[int, tuple[ClientStream, int]] = {}
+        self._transactions: dict[tuple[int, int], int] = {}
+        """This stream's number of each client's transaction."""
+        self._number = 0
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    def forward(self, frame: Forwardable, client: ClientStream) -> None:
+        """Send a client's request on under a number of this stream."""
+        self._number += 1
+        if frame.id:
+            self._pending[self._number] = (client, frame.id)
+        changes: dict[str, int] = {"id": self._number}
+        if not isinstance(frame, frames.OpenSession) and frame.transaction:
+            key = (id(client), frame.transaction)
+            changes["transaction"] = self._transactions.setdefault(key, self._number)
+            if not isinstance(frame, frames.Run):
+                self._transactions.pop(key, None)
+        self._waiting.append(msgspec.structs.replace(frame, **changes))
+        self._ready.set()
+
+    async def _run(self) -> None:
+        try:
+            async with to_peer(self.address) as channel:
+                call = ClientStub(channel).Connect()
+                hello = frames.Hello(frames.PROTOCOL, "a node of the cluster", forwarded=True)
+                await call.write(client_pb2.Frames(batch=frames.encode([hello])))
+                writer = asyncio.create_task(self._write(call))
+                try:
+                    while (message := await call.read()) is not grpc.aio.EOF:
+                        for frame in frames.decode_server_frames(message.batch):
+                            self._answer(frame)
+                finally:
+                    writer.cancel()
+        except (grpc.aio.AioRpcError, asyncio.CancelledError, msgspec.MsgspecError) as error:
+            log.debug("the stream to the leader at %s ended: %r", self.address, error)
+        finally:
+            self._lost(self)
+            for client, request in self._pending.values():
+                client.refuse(
+                    request, Why.UNKNOWN, "the connection to the leader was lost meanwhile"
+                )
+            self._pending.clear()
+
+    async def _write(
+        self, call: grpc.aio.StreamStreamCall[client_pb2.Frames, client_pb2.Frames]
+    ) -> None:
+        while True:
+            await self._ready.wait()
+            self._ready.clear()
+            waiting, self._waiting = self._waiting, []
+            await call.write(client_pb2.Frames(batch=frames.encode(waiting)))
+
+    def _answer(self, frame: frames.ServerFrame) -> None:
+        if isinstance(frame, frames.Welcome | frames.Leader):
+            return
+        client, request = self._pending.pop(frame.id, (None, 0))
+        if client is not None:
+            client.pass_back(request, msgspec.structs.replace(frame, id=request))
+
+    def close(self) -> None:
+        """End the stream."""
+        self._task.cancel()

@@ -1,0 +1,75 @@
+"""The one program: `raftsql`. What it is asked for decides which rooms are loaded.
+
+Without a command it is the shell. The commands that serve and operate are here; each has its own
+module, imported when it is called, so that `raftsql -c 'SELECT 1'` starts at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    "serve": "run a node",
+    "up": "run a local cluster of several nodes",
+    "status": "what a node is and knows",
+    "members": "who belongs to the cluster",
+    "add": "let a node into the cluster",
+    "remove": "remove a node from the cluster, for good",
+    "transfer": "hand leadership to another node",
+    "compact": "make the database durable and drop the log that it replaces",
+    "recover": "after a lost quorum: give a surviving node a new membership",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the program; the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0] in COMMANDS:
+        return _command(arguments)
+    if arguments[:1] in (["--version"], ["version"]):
+        import raftsql
+
+        print(f"raftsql {raftsql.__version__}")
+        return 0
+    from raftsql_shell.__main__ import main as shell
+
+    return shell(arguments)
+
+
+def _command(arguments: list[str]) -> int:
+    name = arguments[0]
+    parser = argparse.ArgumentParser(f"raftsql {name}", description=COMMANDS[name])
+    if name == "serve":
+        return _serve(parser, arguments[1:])
+    if name == "up":
+        from raftsql.server import up
+
+        up.add_flags(parser)
+        return up.run(parser.parse_args(arguments[1:]))
+    if name == "recover":
+        from raftsql.server import recover
+
+        recover.add_flags(parser)
+        return recover.run(parser.parse_args(arguments[1:]))
+    from raftsql.server import operate
+
+    return operate.run(name, parser, arguments[1:])
+
+
+def _serve(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
+    from raftsql.server import serve, settings
+
+    settings.add_flags(parser)
+    try:
+        decided = settings.decide(parser.parse_args(arguments), os.environ)
+    except settings.BadSettings as error:
+        print(f"raftsql serve: {error}", file=sys.stderr)
+        return 2
+    return serve.run(decided)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

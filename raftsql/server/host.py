@@ -1,0 +1,304 @@
+"""A node, assembled: the one place where all rooms meet.
+
+The host is whom the network side tells and asks (peers' messages, requests to join), and whom the
+runner hands its messages to. It decides nothing about data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from raftsql.cluster.opening import found_cluster, open_stores
+from raftsql.cluster.runner import Runner
+from raftsql.raft.config import Config
+from raftsql.raft.membership import AddMember, Member, Membership, UpdateMember
+from raftsql.raft.messages import Envelope, InstallSnapshot, NodeId, SnapshotMeta
+from raftsql.raft.ready import RoleChange, RoleName
+from raftsql.rpc.admin_service import AdminService, changed, most_level
+from raftsql.rpc.client_service import ClientService
+from raftsql.rpc.joining import Introduction, JoinAnswer, JoinAsked, join
+from raftsql.rpc.links import Links
+from raftsql.rpc.peer_service import PeerService
+from raftsql.rpc.receiving import SnapshotReceiver
+from raftsql.server.forming import Forming, Place
+from raftsql.server.settings import ServeSettings
+from raftsql.server.supply import Supply
+from raftsql.storage.files import Files
+
+log = logging.getLogger("raftsql.server")
+
+HAND_OVER_SECONDS = 2.0
+RETURN_SECONDS = 1.0
+"""How long to wait before telling the cluster a new address again."""
+
+
+class Host:
+    """One node of a cluster, from the moment its place is known."""
+
+    def __init__(self, settings: ServeSettings, forming: Forming) -> None:
+        """A node without a place yet; it can be asked who it is."""
+        self.settings = settings
+        self.forming = forming
+        self.runner: Runner | None = None
+        self.links: Links | None = None
+        self.supply: Supply | None = None
+        self.peers = PeerService(forming.me, self, allow_fingerprint=settings.allow_fingerprint)
+        self.admin = AdminService(settings.advertise)
+        self.clients = ClientService(settings.mode)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._greeters: dict[NodeId, Member] = {}
+        """Peers that this node's log does not name yet."""
+        self._named: Membership | None = None
+
+    def start(self, place: Place, files: Files) -> Runner:
+        """Open what is on disk, and run."""
+        stores = open_stores(place.datadir, files)
+        if place.founding is not None:
+            found_cluster(stores, place.founding)
+        settings, me = self.settings, self.forming.me
+        config = Config(
+            node=me.node,
+            cluster=me.cluster,
+            heartbeat_ms=settings.heartbeat_ms,
+            election_ms=settings.election_ms,
+            lease_ms=settings.lease_ms,
+            drift_ms=settings.drift_ms,
+        )
+        runner = self.runner = Runner(config, stores)
+        self.peers.me = me
+        self.peers.receiver = SnapshotReceiver(self.peers.unwelcome, stores.snapshots, self)
+        self.links = Links(me, self)
+        self.supply = Supply(runner, me, self, settings.ship_bytes_per_second)
+        self._name_peers()
+        self.admin.attach(runner)
+        self.clients.attach(runner)
+        runner.start(self)
+        if place.founding is None:
+            self._task(self._tell_address())
+        return runner
+
+    def _task(self, coroutine) -> None:  # type: ignore[no-untyped-def]
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _tell_address(self) -> None:
+        """A member whose address is another than the cluster knows says so, until it is heard."""
+        runner, me = self.runner, self.forming.me
+        assert runner is not None
+        while True:
+            known = runner.node.membership.members.get(me.node)
+            if known is None or known.address == me.address:
+                return
+            members = runner.node.membership.members
+            places = [m.address for node, m in members.items() if node != me.node]
+            for address in [*places, *self.settings.join]:
+                answer = await join(address, me, seconds=RETURN_SECONDS)
+                if answer is not None and answer.leader and not answer.accepted:
+                    answer = await join(answer.leader, me, seconds=RETURN_SECONDS)
+                if answer is not None and answer.accepted:
+                    return
+            if runner.replica.leads:
+                await changed(runner, UpdateMember(me.node, me.address, known.priority))
+            await asyncio.sleep(RETURN_SECONDS)
+
+    # What the runner asks.
+
+    def send(self, messages: Sequence[Envelope]) -> None:
+        """Put messages on their way."""
+        if self.links is not None:
+            self.links.send(messages)
+
+    def ship(self, peer: NodeId) -> None:
+        """Send a snapshot to the peer."""
+        assert self.supply is not None, "a leader has its stores open"
+        self.supply.want(peer)
+
+    def role_changed(self, change: RoleChange) -> None:
+        """Tell clients where the leader is; a removed node has nothing more to do."""
+        self.clients.role_changed()
+        if change.role is RoleName.REMOVED:
+            log.warning(
+                "node %d was removed from the cluster: it serves no more. Its id can't be used "
+                "again", self.forming.me.node,
+            )  # fmt: skip
+
+    def applied(self) -> None:
+        """The membership may be another."""
+        self._name_peers()
+
+    # What peers say.
+
+    def membership(self) -> Membership:
+        """The committed membership."""
+        if self.runner is None:
+            return Membership()
+        node = self.runner.node
+        return node.history.at(node.log.committed)
+
+    def deliver(self, envelopes: list[Envelope]) -> None:
+        """Messages of a peer."""
+        if self.runner is not None:
+            self.runner.receive(envelopes)
+
+    def greeted(self, node: NodeId, peer: Member) -> None:
+        """A peer lives. A node whose log does not name it yet must answer it all the same."""
+        if self.links is None:
+            return
+        if node not in self._names().members:
+            self._greeters[node] = peer
+            self._named = None
+            self._name_peers()
+        self.links.reconnect(node)
+
+    def _names(self) -> Membership:
+        assert self.runner is not None, "peers are named by the log"
+        return self.runner.node.membership
+
+    def _name_peers(self) -> None:
+        """Let the links know where everybody is: by the log, or else by their own word."""
+        assert self.links is not None, "a running node has links"
+        named = self._names()
+        if named is self._named:
+            return
+        self._named = named
+        for node in [*named.members, *named.removed]:
+            self._greeters.pop(node, None)
+        if self._greeters:
+            named = Membership({**self._greeters, **named.members}, named.removed)
+        self.links.membership_changed(named)
+
+    def unreachable(self, node: NodeId) -> None:
+        """What was sent to a peer may be lost."""
+        assert self.runner is not None
+        self.runner.node.unreachable(node)
+        self.runner.wake()
+
+    def process_ended(self, node: NodeId) -> None:
+        """A peer's process is gone."""
+        assert self.runner is not None
+        self.runner.node.process_ended(node, self.runner.now_ms())
+        self.runner.wake()
+
+    def refused(self, node: NodeId, reason: str, *, removed: bool) -> None:
+        """A peer does not want to hear this node."""
+        log.warning("node %d refuses this node: %s", node, reason)
+
+    def snapshot_unwanted(self, meta: SnapshotMeta, term: int) -> str:
+        """Why a snapshot is of no use here."""
+        if self.runner is None:
+            return "this node is not running yet"
+        node = self.runner.node
+        if term < node.term:
+            return f"term {term} is over; this node is in term {node.term}"
+        if meta.last.index <= node.log.committed:
+            return f"this node holds everything up to entry {node.log.committed} already"
+        return ""
+
+    def snapshot_received(self, meta: SnapshotMeta, term: int, source: NodeId) -> None:
+        """A snapshot is here as a whole: let the core decide about it."""
+        me = self.forming.me
+        message = InstallSnapshot(term, meta)
+        self.deliver([Envelope(me.cluster, source, me.node, message)])
+
+    def snapshot_progressed(self, node: NodeId, received_bytes: int, size_bytes: int) -> None:
+        """A peer has so much of the snapshot that is shipped to it."""
+        if self.runner is not None:
+            self.runner.node.snapshot_progressed(node, self.runner.now_ms())
+
+    def introduce(self) -> Introduction:
+        """Who this node is."""
+        me = self.forming.me
+        return Introduction(
+            cluster=me.cluster if self.runner is not None else 0,
+            node=me.node,
+            identity=me.identity,
+            address=me.address,
+            fingerprint=me.fingerprint,
+            expects=self.forming.expects,
+            leader=self.clients.leader_address() if self.runner is not None else "",
+        )
+
+    async def join(self, asked: JoinAsked) -> JoinAnswer:
+        """Give a node a place, or send it to the leader."""
+        runner = self.runner
+        if runner is None or not runner.replica.leads:
+            leader = self.clients.leader_address() if runner is not None else ""
+            return JoinAnswer(accepted=False, leader=leader, reason="later: no leader is known")
+        problem = self._objection(asked)
+        if problem:
+            return JoinAnswer(accepted=False, reason=problem)
+        membership = runner.node.membership
+        for node, member in membership.members.items():
+            if member.identity == asked.identity:
+                return await self._welcome_back(node, asked)
+        node = asked.node or max([*membership.members, *membership.removed], default=0) + 1
+        change = AddMember(
+            node, asked.address, asked.identity, promote=not asked.learner, priority=asked.priority
+        )
+        return await self._joined(node, change)
+
+    def _objection(self, asked: JoinAsked) -> str:
+        me, allowed = self.forming.me, self.settings.allow_fingerprint
+        if asked.cluster not in (0, me.cluster):
+            return f"the node belongs to cluster {asked.cluster:x}, this one is {me.cluster:x}"
+        if asked.fingerprint not in (me.fingerprint, allowed):
+            return (
+                f"the node runs SQL with {asked.fingerprint!r}, the cluster with "
+                f"{me.fingerprint!r}: install the same versions"
+            )
+        return ""
+
+    async def _welcome_back(self, node: NodeId, asked: JoinAsked) -> JoinAnswer:
+        assert self.runner is not None
+        member = self.runner.node.membership.members[node]
+        if member.address == asked.address:
+            return JoinAnswer(accepted=True, cluster=self.forming.me.cluster, node=node)
+        return await self._joined(node, UpdateMember(node, asked.address, member.priority))
+
+    async def _joined(self, node: NodeId, change: AddMember | UpdateMember) -> JoinAnswer:
+        assert self.runner is not None
+        problem = await changed(self.runner, change)
+        if problem is None:
+            return JoinAnswer(accepted=True, cluster=self.forming.me.cluster, node=node)
+        return JoinAnswer(accepted=False, reason=f"{_prefix(problem)}{problem}")
+
+    # The end.
+
+    async def hand_over(self) -> None:
+        """Let another node lead before this one stops, so that nobody notices."""
+        runner = self.runner
+        if runner is None or not runner.replica.leads or runner.failure is not None:
+            return
+        target = most_level(runner)
+        if not target:
+            return
+        runner.node.transfer(target)
+        runner.wake()
+        give_up_at = runner.loop.time() + HAND_OVER_SECONDS
+        while runner.replica.leads:
+            if runner.loop.time() > give_up_at:
+                return
+            await asyncio.sleep(0.005)
+
+    async def close(self) -> None:
+        """Stop, and leave everything as a restart likes it."""
+        for task in self._tasks:
+            task.cancel()
+        self.clients.close()
+        if self.supply is not None:
+            await self.supply.close()
+        if self.peers.receiver is not None:
+            await self.peers.receiver.close()
+        if self.links is not None:
+            await self.links.close()
+        if self.runner is not None:
+            await self.runner.close()
+
+
+def _prefix(problem: str) -> str:
+    """Mark what passes by itself, so that the node asks again instead of giving up."""
+    final = ("removed", "another data directory", "already")
+    return "" if any(word in problem for word in final) else "later: "

@@ -1,0 +1,179 @@
+"""The operator's commands: each asks a node one thing and prints the answer."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import grpc
+
+from raftsql_proto import admin_pb2
+from raftsql_proto.admin_pb2_grpc import AdminStub
+
+TIMEOUT_SECONDS = 15.0
+DEFAULT_URL = "raftsql://127.0.0.1:4001/"
+
+
+class Unreachable(Exception):
+    """No node answered."""
+
+
+class NotDone(Exception):
+    """The cluster refused."""
+
+
+def hosts(url: str) -> list[str]:
+    """The addresses that a URL, or a bare host:port, names."""
+    text = url if "://" in url else f"raftsql://{url}/"
+    place = urlsplit(text).netloc.rpartition("@")[2]
+    return [host if ":" in host else f"{host}:4001" for host in place.split(",") if host]
+
+
+def call(
+    address: str, ask: Callable[[AdminStub], Callable[..., Any]], request: Any, timeout: float
+) -> Any:
+    """One call to one node."""
+    with grpc.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
+        try:
+            return ask(AdminStub(channel))(request, timeout=timeout)
+        except grpc.RpcError as error:
+            code = error.code()
+            if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                raise Unreachable(f"no answer from {address}: is a node running there?") from error
+            raise NotDone(error.details() or str(code)) from error
+
+
+def status(address: str, *, timeout: float = 5.0) -> str:
+    """A node's state as JSON."""
+    reply = call(address, lambda stub: stub.Status, admin_pb2.StatusRequest(), timeout)
+    return str(reply.json)
+
+
+def run(name: str, parser: argparse.ArgumentParser, arguments: list[str]) -> int:
+    """Parse, ask, print; the exit code."""
+    parser.add_argument(
+        "--url", default=os.environ.get("RAFTSQL_URL", DEFAULT_URL),
+        help=f"the cluster, or one node as host:port (default: $RAFTSQL_URL or {DEFAULT_URL})",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
+    _FLAGS.get(name, lambda _: None)(parser)
+    options = parser.parse_args(arguments)
+    problem = "--url names no node"
+    for address in hosts(options.url):
+        try:
+            _PRINT[name](_ASK[name](address, options), options)
+            return 0
+        except Unreachable as error:
+            problem = str(error)
+        except NotDone as error:
+            print(f"raftsql {name}: {error}", file=sys.stderr)
+            return 1
+    print(f"raftsql {name}: {problem}", file=sys.stderr)
+    return 3
+
+
+def _node_flag(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("node", type=int, help="the node's number")
+
+
+def _add_flags(parser: argparse.ArgumentParser) -> None:
+    _node_flag(parser)
+    parser.add_argument("--learner", action="store_true", help="take its vote away instead")
+
+
+def _transfer_flags(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("node", type=int, nargs="?", default=0, help="else whoever is most level")
+
+
+_FLAGS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "add": _add_flags,
+    "remove": _node_flag,
+    "transfer": _transfer_flags,
+}
+
+
+def _ask_status(address: str, options: argparse.Namespace) -> Any:
+    return json.loads(status(address, timeout=4.0))
+
+
+def _ask_add(address: str, options: argparse.Namespace) -> Any:
+    request = admin_pb2.AddMemberRequest(node=options.node, learner=options.learner)
+    reply = call(address, lambda stub: stub.AddMember, request, TIMEOUT_SECONDS)
+    return {"members": json.loads(reply.json)}
+
+
+def _ask_remove(address: str, options: argparse.Namespace) -> Any:
+    request = admin_pb2.RemoveMemberRequest(node=options.node)
+    reply = call(address, lambda stub: stub.RemoveMember, request, TIMEOUT_SECONDS)
+    return {"members": json.loads(reply.json)}
+
+
+def _ask_transfer(address: str, options: argparse.Namespace) -> Any:
+    request = admin_pb2.TransferRequest(node=options.node)
+    reply = call(address, lambda stub: stub.Transfer, request, TIMEOUT_SECONDS)
+    return {"leader": reply.leader}
+
+
+def _ask_compact(address: str, options: argparse.Namespace) -> Any:
+    reply = call(address, lambda stub: stub.Compact, admin_pb2.CompactRequest(), 600.0)
+    return {"dropped_upto": reply.dropped_upto}
+
+
+_ASK: dict[str, Callable[[str, argparse.Namespace], Any]] = {
+    "status": _ask_status,
+    "members": _ask_status,
+    "add": _ask_add,
+    "remove": _ask_remove,
+    "transfer": _ask_transfer,
+    "compact": _ask_compact,
+}
+
+
+def _print_status(found: Any, options: argparse.Namespace) -> None:
+    if options.json:
+        print(json.dumps(found, indent=2))
+        return
+    for name, value in found.items():
+        if name not in ("members", "removed"):
+            print(f"{name:22}{'-' if value is None else value}")
+    _print_table(found["members"])
+
+
+def _print_members(found: Any, options: argparse.Namespace) -> None:
+    if options.json:
+        print(json.dumps(found["members"], indent=2))
+    else:
+        _print_table(found["members"])
+
+
+def _print_table(members: list[dict[str, Any]]) -> None:
+    print(f"{'node':>6}  {'address':24}{'role':10}{'match':>12}  heard")
+    for member in members:
+        role = "leader" if member["leader"] else "voter" if member["voter"] else "learner"
+        match = "-" if member["match"] is None else member["match"]
+        heard = "-" if member["heard_ms_ago"] is None else f"{member['heard_ms_ago']} ms ago"
+        print(f"{member['node_id']:>6}  {member['address']:24}{role:10}{match:>12}  {heard}")
+
+
+def _print_leader(found: Any, options: argparse.Namespace) -> None:
+    print(json.dumps(found) if options.json else f"node {found['leader']} leads")
+
+
+def _print_dropped(found: Any, options: argparse.Namespace) -> None:
+    text = f"the log begins after entry {found['dropped_upto']}"
+    print(json.dumps(found) if options.json else text)
+
+
+_PRINT: dict[str, Callable[[Any, argparse.Namespace], None]] = {
+    "status": _print_status,
+    "members": _print_members,
+    "add": _print_members,
+    "remove": _print_members,
+    "transfer": _print_leader,
+    "compact": _print_dropped,
+}

@@ -1,0 +1,130 @@
+"""`raftsql up`: a local cluster of real processes, to try things on and to develop against.
+
+Node k listens on port + k - 1. The first node founds the cluster and the others join it; started
+again with the same data directory, it is the same cluster. Whatever ends this process (Ctrl-C,
+TERM, a failing node) ends the nodes too, gracefully.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+STARTED_SECONDS_MAX = 30.0
+STOPPED_SECONDS_MAX = 15.0
+POLL_SECONDS = 0.05
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """What can be chosen."""
+    parser.add_argument("--nodes", type=int, default=3, metavar="N", help="how many (default: 3)")
+    parser.add_argument("--port", type=int, default=4001, help="of the first (default: 4001)")
+    parser.add_argument(
+        "--data-dir", type=Path, default=Path("raftsql-data"), metavar="DIR",
+        help="a folder for each node is made in it (default: raftsql-data)",
+    )  # fmt: skip
+    parser.add_argument("--shell", action="store_true", help="open a prompt; its end is the end")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Start, wait until it can be written to, say where, and stay until told to stop."""
+    if options.nodes < 1:
+        print("raftsql up: --nodes must be at least 1", file=sys.stderr)
+        return 2
+    addresses = [f"127.0.0.1:{options.port + k}" for k in range(options.nodes)]
+    signal.signal(signal.SIGTERM, _interrupt)
+    nodes: list[subprocess.Popen[bytes]] = []
+    try:
+        for number, own in enumerate(addresses, 1):
+            nodes.append(_start(number, own, addresses, options.data_dir))
+        failure = _wait_until_writable(nodes, addresses, options.data_dir)
+        if failure:
+            print(f"raftsql up: {failure}", file=sys.stderr)
+            return 1
+        url = f"raftsql://{','.join(addresses)}/"
+        print(url, flush=True)
+        return _shell(url) if options.shell else _stay(nodes)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        _stop(nodes)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _start(number: int, own: str, addresses: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    folder.mkdir(parents=True, exist_ok=True)
+    command = [
+        sys.executable, "-m", "raftsql.server", "serve",
+        "--data-dir", str(folder / f"node{number}"), "--listen", own, "--node-id", str(number),
+    ]  # fmt: skip
+    if number > 1:
+        command += ["--join", ",".join(addresses)]
+    with (folder / f"node{number}.log").open("ab") as log:
+        # In a session of its own: Ctrl-C is for this process, which ends the nodes in order.
+        return subprocess.Popen(
+            command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+
+def _wait_until_writable(
+    nodes: list[subprocess.Popen[bytes]], addresses: list[str], folder: Path
+) -> str:
+    """Wait until there is a leader and every node has its vote; else what went wrong."""
+    from raftsql.server.operate import Unreachable, status
+
+    give_up_at = time.monotonic() + STARTED_SECONDS_MAX
+    while time.monotonic() < give_up_at:
+        for number, node in enumerate(nodes, 1):
+            if node.poll() is not None:
+                return f"node {number} has stopped: {_last_line(folder / f'node{number}.log')}"
+        try:
+            found = json.loads(status(addresses[0], timeout=1.0))
+        except Unreachable:
+            found = {}
+        voters = [m for m in found.get("members", []) if m["voter"]]
+        if found.get("leader") and len(voters) >= len(nodes):
+            return ""
+        time.sleep(POLL_SECONDS)
+    return f"no leader within {STARTED_SECONDS_MAX:.0f} s; see {folder}/node*.log"
+
+
+def _last_line(path: Path) -> str:
+    lines = path.read_text(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it said nothing"
+
+
+def _shell(url: str) -> int:
+    from raftsql_shell.__main__ import main
+
+    return main([url])
+
+
+def _stay(nodes: list[subprocess.Popen[bytes]]) -> int:
+    while True:
+        for number, node in enumerate(nodes, 1):
+            code = node.poll()
+            if code is not None and code > 0:
+                print(f"raftsql up: node {number} stopped with code {code}", file=sys.stderr)
+                return 1
+        time.sleep(0.2)
+
+
+def _stop(nodes: list[subprocess.Popen[bytes]]) -> None:
+    """Ask all to stop, the followers first, so that the leader need not hand over twice."""
+    for node in reversed(nodes):
+        if node.poll() is None:
+            node.send_signal(signal.SIGTERM)
+    give_up_at = time.monotonic() + STOPPED_SECONDS_MAX
+    for node in nodes:
+        try:
+            node.wait(max(0.1, give_up_at - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            node.kill()
