@@ -195,6 +195,7 @@ def compaction(writer: apsw.Connection, path: Path) -> None:
     written = bytes_written() - written
     print(f"compaction       {seconds:6.3f} s after {changed:.0f} MB of changes,", end=" ")
     print(f"{written / 1e6:.0f} MB written in all, {beside}")
+    print(f"                 {timed(compactor.start_over)[0]:6.3f} s to empty the WAL after it")
     print(f"                 {timed(compactor.compact)[0]:6.3f} s when nothing changed")
     compactor.close()
 

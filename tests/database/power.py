@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ class PowerVFS(apsw.VFS):
         self.durable: dict[str, bytearray] = {}
         self.unsynced: dict[str, list[tuple[int, bytes]]] = {}
         self.written: dict[str, int] = {}
-        self.syncs: list[str] = []
+        self.during_sync: Callable[[], object] | None = None
+        """Something that happens while a sync takes its time."""
         super().__init__(self.vfs_name, "")
 
     def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
@@ -34,7 +36,10 @@ class PowerVFS(apsw.VFS):
 
     def sync(self, name: str) -> None:
         """Everything written to the file lasts from here on."""
-        self.syncs.append(name)
+        meanwhile, self.during_sync = self.during_sync, None
+        if meanwhile is not None:
+            meanwhile()
+            self.during_sync = meanwhile
         image = self.durable.setdefault(name, bytearray())
         for offset, data in self.unsynced.pop(name, []):
             _write(image, offset, data)

@@ -79,6 +79,8 @@ def test_what_compaction_calls_durable_survives_a_power_cut(
             held.pop(chance.randrange(len(held))).close()
         compacted = node.compactor.compact()
         assert compacted.durable == Position(index=node.applied, term=1)
+        if chance.random() < 0.5:
+            node.compactor.start_over()
         assert survivor(node, tmp_path / f"at once {round_}", seed) >= node.applied
         durable = node.applied
         node.apply(chance.randrange(0, 25))
@@ -100,11 +102,41 @@ def test_a_held_moment_does_not_stop_writes_or_compaction(node: Node) -> None:
     readers.close()
 
 
-def test_the_wal_starts_over_once_it_is_copied(node: Node) -> None:
-    for _ in range(30):
+def test_a_writer_that_does_not_pause_keeps_a_passive_checkpoint_from_ending_the_wal(
+    node: Node,
+) -> None:
+    sizes = []
+    for _ in range(10):
         node.apply(20)
+        node.vfs.during_sync = lambda: node.apply(1)
         node.compactor.compact()
-    assert node.compactor.wal_bytes() < 1_000_000
+        node.vfs.during_sync = None
+        sizes.append(node.compactor.wal_bytes())
+    assert sizes == sorted(set(sizes))
+    assert node.compactor.compact().wal_pages_left == 0
+    before = node.compactor.wal_bytes()
+    assert before > 300_000
+    assert node.compactor.start_over()
+    assert node.compactor.wal_bytes() == 0
+    node.apply(20)
+    assert 0 < node.compactor.wal_bytes() < before
+
+
+def test_starting_over_gives_way_to_a_held_moment_and_to_an_open_transaction(node: Node) -> None:
+    node.apply(10)
+    readers = Readers(node.path, vfs=node.vfs.vfs_name)
+    snapshot = readers.open_snapshot()
+    node.apply(10)
+    node.compactor.compact()
+    assert not node.compactor.start_over()
+    node.apply(10)
+    snapshot.close()
+    node.writer.execute("BEGIN IMMEDIATE")
+    assert not node.compactor.start_over()
+    node.writer.execute("COMMIT")
+    assert node.compactor.start_over()
+    assert node.compactor.compact().durable.index == 30
+    readers.close()
 
 
 def test_compaction_writes_what_changed_and_not_the_database(node: Node) -> None:
