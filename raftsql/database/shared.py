@@ -12,6 +12,7 @@ import msgspec
 
 from raftsql.database.errors import RunAlone
 from raftsql.database.headers import EXECUTE, HEADER_BYTES, MANY, decode_pair
+from raftsql.database.rowids import ROWID_MAX, TOO_HIGH
 from raftsql.database.statements import COMMAND_ERRORS, Undo, leading_word
 from raftsql.database.writer import Writer
 from raftsql.sql.commands import (
@@ -47,6 +48,8 @@ def quick_runner(writer: Writer) -> Callable[[bytes], bytes | None]:
         plan = quick.get(sql)
         if plan is None:
             return _one(writer, sql, parameters)
+        if statements.watching:
+            statements.watch(on=False)
         try:
             if not plan.inserts:
                 execute(sql, parameters)
@@ -55,9 +58,10 @@ def quick_runner(writer: Writer) -> Callable[[bytes], bytes | None]:
                 reset(0)
             execute(sql, parameters)
             count = changes()
-            if count or not plan.sets_rowid:
-                return encode((0, count, last_insert_rowid(), None, None))
-            return encode((0, 0, 0, None, None))
+            rowid = last_insert_rowid() if count or not plan.sets_rowid else 0
+            if rowid > ROWID_MAX:
+                raise Undo(TOO_HIGH, ran=True)
+            return encode((0, count, rowid, None, None))
         except COMMAND_ERRORS as error:
             return encode(_failed(writer, error, sql))
 
@@ -106,8 +110,7 @@ def _failed(writer: Writer, error: Exception, sql: str) -> Failed:
     """The answer to an error that touched nobody else's rows; RunAlone when it did, or must."""
     failed = writer.statements.failure(error, sql)
     recount = writer.meter.exhausted
-    ran = isinstance(error, Undo) and error.ran
-    if recount or ran or not writer.connection.in_transaction:
+    if recount or writer.statements.must_undo(error) or not writer.connection.in_transaction:
         raise RunAlone(failed, recount=recount) from error
     return failed
 

@@ -17,6 +17,7 @@ from raftsql.database.environment import Pinned
 from raftsql.database.errors import FOREIGN_KEY_FAILED, OUT_OF_FUEL, SQL_ERRORS, answer_to
 from raftsql.database.fuel import NO_LIMIT, Meter
 from raftsql.database.guard import Guard
+from raftsql.database.rowids import TOO_HIGH, RowidWatch, needs_watching
 from raftsql.sql.commands import (
     FUEL_UNIT,
     Column,
@@ -74,6 +75,7 @@ class Plan:
         "columns",
         "counts",
         "inserts",
+        "is_known",
         "plain",
         "reads",
         "sets_rowid",
@@ -101,6 +103,8 @@ class Plan:
         """The table it inserts into, where it was seen to."""
         self.plain = changes_rows and not (columns or counts or changes_schema)
         """Whether it needs nothing but to be executed and counted."""
+        self.is_known = False
+        """Whether it was met again, and looked at closely."""
         self.sets_rowid = False
         """Whether last_insert_rowid() is this statement's own whenever it counts a row."""
 
@@ -141,6 +145,8 @@ class Statements:
         """Whether the client's settings defer them all."""
         self.counts = False
         """Whether the schema itself asks for changes() or last_insert_rowid()."""
+        self.rowids = RowidWatch()
+        self.watching = False
         self.stale = False
         """Whether the schema was changed since it was read from the file as a whole."""
         self.cursor = connection.cursor()
@@ -152,7 +158,7 @@ class Statements:
         connection.set_progress_handler(meter, FUEL_UNIT)
         self.read_schema()
 
-    def own(self, sql: str, *bindings: apsw.SQLiteValue) -> list[Any]:
+    def own(self, sql: str, bindings: Parameters = None) -> list[Any]:
         """Run a statement of our own, which the guard lets pass and no fuel limits."""
         trusting, self.guard.trusting = self.guard.trusting, True
         limit, self.meter.limit = self.meter.limit, NO_LIMIT
@@ -202,10 +208,14 @@ class Statements:
 
     def _execute(self, sql: str, parameters: Parameters) -> tuple[Plan, list[list[Value]] | None]:
         plan = self.plans.get(sql)
+        self.watch(on=True)
+        self.rowids.reached = False
         if plan is not None:
-            if plan.plain and sql not in self.quick:
-                self._promote(sql, plan)
-            return plan, self._rows(self.cursor.execute(sql, parameters), plan)
+            if plan.plain and not plan.is_known:
+                self._promote(sql, parameters, plan)
+            rows = self._rows(self.cursor.execute(sql, parameters), plan)
+            self.check_rowids()
+            return plan, rows
         self.guard.forget()
         self._text, self._plan = sql, None
         cursor = self._inspector.execute(sql, parameters, can_cache=False)
@@ -217,7 +227,19 @@ class Statements:
             self.read_schema()
         elif not self.guard.moves_savepoints:
             self._remember(sql, plan)
+        self.check_rowids()
         return plan, rows
+
+    def watch(self, *, on: bool) -> None:
+        """Have SQLite tell each row number that is written, or stop it."""
+        if on != self.watching:
+            self.watching = on
+            self.connection.set_update_hook(self.rowids if on else None)
+
+    def check_rowids(self) -> None:
+        """Undo a statement that wrote too high a row number."""
+        if self.rowids.reached:
+            raise Undo(TOO_HIGH, ran=True)
 
     def _remember(self, sql: str, plan: Plan) -> None:
         if len(self.plans) >= PLANS_MAX:
@@ -225,16 +247,18 @@ class Statements:
             self.quick.clear()
         self.plans[sql] = plan
 
-    def _promote(self, sql: str, plan: Plan) -> None:
-        """Met again: worth looking closer."""
-        if self.counts or self.careful:
-            return
+    def _promote(self, sql: str, parameters: Parameters, plan: Plan) -> None:
+        """Look closer at a text that was met again, and whether it needs so much care."""
+        plan.is_known = True
         if plan.inserts and "CONFLICT" not in sql.upper() and plan.target is not None:
             kind = (
                 "SELECT type = 'table' AND wr = 0 FROM pragma_table_list(?) WHERE schema = 'main'"
             )
-            plan.sets_rowid = self.own(kind, plan.target) == [(1,)]
-        self.quick[sql] = plan
+            plan.sets_rowid = self.own(kind, [plan.target]) == [(1,)]
+        program = self.own("EXPLAIN " + sql, parameters)
+        unseen = needs_watching(program, tells_rowid=plan.sets_rowid)
+        if not (unseen or self.counts or self.careful):
+            self.quick[sql] = plan
 
     @property
     def careful(self) -> bool:
@@ -324,6 +348,7 @@ class Statements:
 
         if len(body.rows) > 1:
             self.cursor.executemany(body.sql, parameters())
+            self.check_rowids()
         return Done(changed, connection.last_insert_rowid() if plan.inserts else 0)
 
     def _many_slowly(self, body: Many, first: Done) -> Done:
@@ -369,9 +394,15 @@ class Statements:
             return error.answer
         if self.meter.exhausted:
             return OUT_OF_FUEL
+        if self.rowids.reached:
+            return TOO_HIGH
         refusal, self.guard.refusal = self.guard.refusal, None
         sound = not self.pinned.vfs.write_failed
         return answer_to(error, sql, refusal=refusal, disk_is_sound=sound)
+
+    def must_undo(self, error: Exception) -> bool:
+        """Whether an error leaves rows behind that may not stay."""
+        return self.rowids.reached or (isinstance(error, Undo) and error.ran)
 
     def unresolved(self) -> Failed | None:
         """The error COMMIT would give for deferred foreign keys, if it came now."""

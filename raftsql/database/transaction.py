@@ -20,7 +20,7 @@ from raftsql.database.errors import MachineStopped
 from raftsql.database.fuel import exact
 from raftsql.database.headers import COMMAND, MEMBERSHIP, header_of
 from raftsql.database.replay import TRANSACTION_DONE
-from raftsql.database.statements import COMMAND_ERRORS, Undo
+from raftsql.database.statements import COMMAND_ERRORS
 from raftsql.database.writer import Writer
 from raftsql.raft.messages import Entry
 from raftsql.sql.commands import (
@@ -121,7 +121,8 @@ class OpenTransaction:
 
     def _failure(self, error: Exception, sql: str) -> Failed:
         failed = self._writer.statements.failure(error, sql)
-        if (isinstance(error, Undo) and error.ran) or not self._writer.connection.in_transaction:
+        writer = self._writer
+        if writer.statements.must_undo(error) or not writer.connection.in_transaction:
             self._abort()
         return failed
 
