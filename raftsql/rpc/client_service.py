@@ -122,10 +122,10 @@ class ClientService(ClientServicer):
         """One client process, until it goes."""
         await self._check_attached(context)
         stream = ClientStream(self)
-        self.streams.add(stream)
         writer = asyncio.create_task(stream.outbox.drain_to(context))
         try:
             await self._greeted(stream, context)
+            self.streams.add(stream)  # From here on, after its Welcome, it hears of new leaders.
             while (message := await context.read()) is not grpc.aio.EOF:
                 stream.receive(frames.decode_client_frames(message.batch))
                 self.runner.wake()
