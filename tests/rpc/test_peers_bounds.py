@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import grpc
@@ -138,3 +139,31 @@ async def test_an_entry_larger_than_the_bound_still_goes(deaf: tuple[Node, Deaf,
     peer.listens.set()
     await peer.two.until(lambda: sum(len(batch.messages) for batch in peer.batches) == 2)
     assert one.events == []
+
+
+async def test_a_stream_that_breaks_whenever_it_opens_is_not_opened_in_a_hot_loop() -> None:
+    one, two = pair()
+    opened = asyncio.Queue[float]()
+    loop = asyncio.get_running_loop()
+
+    async def accept_and_end(_: object, context: Any) -> None:
+        await context.read()
+        await context.write(wire.PeerVerdict(accepted=True, identity=two.me.identity))
+        opened.put_nowait(loop.time())
+
+    handler = grpc.stream_stream_rpc_method_handler(
+        accept_and_end, response_serializer=wire.PeerVerdict.SerializeToString
+    )
+    server = channels.server()
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("raftsql.v1.Peers", {"Deliver": handler}),)
+    )
+    channels.listen(server, two.me.address)
+    await server.start()
+    links = one.links()
+    times = [await asyncio.wait_for(opened.get(), 20) for _ in range(5)]
+    pauses = [link.PAUSE_SECONDS_MIN * 2**attempt for attempt in range(4)]
+    await links.close()
+    await server.stop(None)
+    waited = [later - earlier for earlier, later in pairwise(times)]
+    assert all(seconds >= pause for seconds, pause in zip(waited, pauses, strict=True))
