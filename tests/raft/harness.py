@@ -217,6 +217,7 @@ class Cluster:
     def ship(self, source: NodeId, target: NodeId) -> None:
         """A copy of one node's state machine has arrived whole at another node."""
         replica = self.replicas[source]
+        assert replica.status.role is RoleName.LEADER, "only a leader ships, in its own term"
         snapshot = replica.machine.snapshot()
         self.images[snapshot.last] = replica.machine.copy()
         install = InstallSnapshot(replica.running.term, snapshot)

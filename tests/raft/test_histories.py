@@ -189,6 +189,8 @@ class Histories(RuleBasedStateMachine):
             self.ship(it, it.wanted.pop(), how)
 
     def ship(self, source: Replica, peer: int, how: str) -> None:
+        if source.status.role is not RoleName.LEADER:
+            return  # Another one leads by now, and will see for itself what the peer lacks.
         if how == "whole":
             self.cluster.ship(source.id, peer)
             self.cluster.do(source.id, lambda node: node.snapshot_shipped(peer))
