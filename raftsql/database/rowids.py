@@ -50,6 +50,9 @@ def needs_watching(program: list[Any], *, tells_rowid: bool) -> bool:
     names = {row[1] for row in program}
     if names & _UNSURE:
         return True
-    if "MustBeInt" not in names:
-        return False  # No row number comes from outside: SQLite counts on, or keeps it.
-    return bool(names & _LOOPS) or not tells_rowid
+    return chooses_rowid(program) and (bool(names & _LOOPS) or not tells_rowid)
+
+
+def chooses_rowid(program: list[Any]) -> bool:
+    """Whether a row number comes from outside; otherwise SQLite counts on, or keeps it."""
+    return any(row[1] == "MustBeInt" for row in program)

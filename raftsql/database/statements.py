@@ -17,7 +17,7 @@ from raftsql.database.environment import Pinned
 from raftsql.database.errors import FOREIGN_KEY_FAILED, OUT_OF_FUEL, SQL_ERRORS, answer_to
 from raftsql.database.fuel import NO_LIMIT, Meter
 from raftsql.database.guard import Guard
-from raftsql.database.rowids import TOO_HIGH, RowidWatch, needs_watching
+from raftsql.database.rowids import ROWID_MAX, TOO_HIGH, RowidWatch, chooses_rowid, needs_watching
 from raftsql.sql.commands import (
     FUEL_UNIT,
     Column,
@@ -72,6 +72,7 @@ class Plan:
     __slots__ = (
         "changes_rows",
         "changes_schema",
+        "chooses_rowid",
         "columns",
         "counts",
         "inserts",
@@ -103,6 +104,8 @@ class Plan:
         """The table it inserts into, where it was seen to."""
         self.plain = changes_rows and not (columns or counts or changes_schema)
         """Whether it needs nothing but to be executed and counted."""
+        self.chooses_rowid = False
+        """Whether the row's number may come from outside."""
         self.is_known = False
         """Whether it was met again, and looked at closely."""
         self.sets_rowid = False
@@ -256,6 +259,7 @@ class Statements:
             )
             plan.sets_rowid = self.own(kind, [plan.target]) == [(1,)]
         program = self.own("EXPLAIN " + sql, parameters)
+        plan.chooses_rowid = chooses_rowid(program)
         unseen = needs_watching(program, tells_rowid=plan.sets_rowid)
         if not (unseen or self.counts or self.careful):
             self.quick[sql] = plan
@@ -333,23 +337,46 @@ class Statements:
         plan = self.plans.get(body.sql)
         if plan is None or not plan.plain:
             return self._many_slowly(body, first)
-        changed = first.changes
+        if not plan.is_known:
+            self._promote(body.sql, body.rows[0], plan)
+        rows = body.rows[1:]
+        if body.sql in self.quick:
+            changed = self._many_quickly(body.sql, rows, plan)
+        else:
+            changed = self._many_watched(body.sql, rows)
+        last = self.connection.last_insert_rowid() if plan.inserts else 0
+        return Done(first.changes + changed, last)
+
+    def _many_quickly(self, sql: str, rows: list[Any], plan: Plan) -> int:
+        """No trigger and no foreign key acts: the total is the sum of what the rows changed."""
         connection = self.connection
+        before = connection.total_changes()
+        self.watch(on=False)
+        self.cursor.executemany(sql, self._looked_at(rows) if plan.chooses_rowid else rows)
+        if plan.inserts and connection.last_insert_rowid() > ROWID_MAX:
+            raise Undo(TOO_HIGH, ran=True)
+        return connection.total_changes() - before
 
-        def parameters() -> Iterator[Any]:
+    def _looked_at(self, rows: list[Any]) -> Iterator[Any]:
+        last_insert_rowid = self.connection.last_insert_rowid
+        for row in rows:
+            if last_insert_rowid() > ROWID_MAX:
+                raise Undo(TOO_HIGH, ran=True)
+            yield row
+
+    def _many_watched(self, sql: str, rows: list[Any]) -> int:
+        changes = self.connection.changes
+        changed = 0
+
+        def counted() -> Iterator[Any]:
             nonlocal changed
-            rows = iter(body.rows)
-            next(rows)
-            yield next(rows)
-            for row in rows:
-                changed += connection.changes()
+            for number, row in enumerate(rows):
+                changed += changes() if number else 0
                 yield row
-            changed += connection.changes()
 
-        if len(body.rows) > 1:
-            self.cursor.executemany(body.sql, parameters())
-            self.check_rowids()
-        return Done(changed, connection.last_insert_rowid() if plan.inserts else 0)
+        self.cursor.executemany(sql, counted())
+        self.check_rowids()
+        return changed + (changes() if rows else 0)
 
     def _many_slowly(self, body: Many, first: Done) -> Done:
         """The same for statements with RETURNING, or that look at counters."""
