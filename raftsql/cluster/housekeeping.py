@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,8 @@ class Housekeeping:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._compactor: Compactor | None = None
         self._compacting = False
+        self._lock = threading.Lock()
+        """Held by whoever uses or closes the compactor, in whatever thread."""
         self._expired_at = 0.0
         self.compactions = 0
 
@@ -72,9 +75,10 @@ class Housekeeping:
 
     def close_database(self) -> None:
         """Let go of the database's file."""
-        if self._compactor is not None:
-            self._compactor.close()
-            self._compactor = None
+        with self._lock:
+            if self._compactor is not None:
+                self._compactor.close()
+                self._compactor = None
 
     def _check(self) -> None:
         runner = self._runner
@@ -94,11 +98,14 @@ class Housekeeping:
         raft_log = self._runner.node.log
         if raft_log.applied - raft_log.base.index > LOG_ENTRIES_MAX:
             return True
-        wal = self._runner.stores.database.with_name(self._runner.stores.database.name + "-wal")
+        return self._wal_bytes() > WAL_BYTES_MAX
+
+    def _wal_bytes(self) -> int:
+        database = self._runner.stores.database
         try:
-            return wal.stat().st_size > WAL_BYTES_MAX
+            return database.with_name(database.name + "-wal").stat().st_size
         except FileNotFoundError:
-            return False
+            return 0
 
     def compact(self) -> asyncio.Future[Compacted] | None:
         """Shorten the log now, unless that is under way."""
@@ -111,12 +118,12 @@ class Housekeeping:
         return future
 
     def _make_durable(self) -> Compacted:
-        if self._compactor is None:
-            self._compactor = Compactor(self._runner.stores.database, Disk())
-        return self._compactor.compact()
+        with self._lock:
+            if self._compactor is None:
+                self._compactor = Compactor(self._runner.stores.database, Disk())
+            return self._compactor.compact()
 
     def _durable(self, done: asyncio.Future[Compacted]) -> None:
-        self._compacting = False
         runner = self._runner
         if done.cancelled() or runner.failure is not None:
             return
@@ -124,12 +131,26 @@ class Housekeeping:
         if error is not None:
             runner.fail(error)
             return
+        if self._wal_bytes() > WAL_BYTES_MAX:
+            # A checkpoint beside a busy writer never gets to the WAL's end; between two applies
+            # it does, and only then can the WAL start over (decision 0038).
+            runner.on_database(self._start_over, self._started_over, small=False)
+        else:
+            self._compacting = False
         raft_log = runner.node.log
         upto = min(done.result().durable.index, raft_log.applied, raft_log.stored) - TAIL_ENTRIES
         if upto > raft_log.base.index:
             position = raft_log.position(upto)
             runner.node.compact(upto)
             runner.on_journal(lambda: runner.stores.journal.compact(position), self._shortened)
+
+    def _start_over(self) -> None:
+        with self._lock:
+            if self._compactor is not None and not self._runner.machine.in_transaction:
+                self._compactor.start_over()
+
+    def _started_over(self, _: None) -> None:
+        self._compacting = False
 
     def _shortened(self, _: None) -> None:
         self.compactions += 1

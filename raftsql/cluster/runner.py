@@ -201,14 +201,16 @@ class Runner:
             self.transport.applied()
         self.wake()
 
-    def on_database(self, job: Callable[[], T], then: Callable[[T], None]) -> None:
+    def on_database(
+        self, job: Callable[[], T], then: Callable[[T], None], *, small: bool = True
+    ) -> None:
         """Do a job where the database is written, in order with everything else there."""
 
         def done(result: T) -> None:
             then(result)
             self.wake()
 
-        self._database.do(job, done, small=True)
+        self._database.do(job, done, small=small)
 
     def install(self, snapshot: SnapshotMeta) -> None:
         """Put the database on a received snapshot, when what is under way there has ended."""

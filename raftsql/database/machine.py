@@ -77,6 +77,11 @@ class Machine:
         return self._writer.membership
 
     @property
+    def in_transaction(self) -> bool:
+        """Whether an interactive transaction is open."""
+        return self._transaction is not None
+
+    @property
     def clock_ms(self) -> int:
         """The log's clock: that of the newest command applied, never going back."""
         return self._writer.clock_ms
