@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+import msgspec
+
 from raftsql.cluster.requests import Read, Write
 from raftsql.cluster.transactions import Step, Transaction
 from raftsql.database.reader import Mine
@@ -35,6 +37,7 @@ from raftsql_proto.frames import Begin, ClientFrame
 
 if TYPE_CHECKING:
     from raftsql.rpc.client_service import ClientService
+    from raftsql.rpc.forwarding import Forwardable
 
 OPEN_REQUESTS_MAX = 16_384
 """Requests of one client that may be under way at once."""
@@ -59,6 +62,8 @@ class ClientStream:
         self._elsewhere: set[int] = set()
         """Transactions that the leader holds for this client."""
         self._cursors: dict[int, tuple[Rest, int]] = {}
+        self._far_cursors: dict[int, int] = {}
+        """Results that the leader holds for this client, by the number this client knows."""
         self._next_cursor = 0
 
     # Kept for the client.
@@ -198,7 +203,7 @@ class ClientStream:
     def _deadline(self, timeout_ms: int) -> int:
         return self.runner.now_ms() + timeout_ms if timeout_ms else 0
 
-    def _pass_on(self, frame: frames.Run | frames.Commit | frames.OpenSession) -> bool:
+    def _pass_on(self, frame: Forwardable) -> bool:
         """Let the leader answer, unless another node already passed it on to this one."""
         if self.forwarded or not self.service.forward(frame, self):
             return False
@@ -330,6 +335,9 @@ class ClientStream:
     # The rest.
 
     def _fetch(self, fetch: frames.Fetch) -> None:
+        far = self._far_cursors.pop(fetch.cursor, None)
+        if far is not None and self._pass_on(msgspec.structs.replace(fetch, cursor=far)):
+            return
         found = self._cursors.pop(fetch.cursor, None)
         if found is None:
             self.refuse(fetch.id, Why.CURSOR_GONE, "the result was closed, or held for too long")
@@ -386,6 +394,10 @@ class ClientStream:
     def pass_back(self, request: int, frame: frames.ServerFrame) -> None:
         """The leader's answer to a request that was passed on."""
         self.done(request)
+        if isinstance(frame, frames.Page) and frame.cursor:
+            self._next_cursor += 1
+            self._far_cursors[self._next_cursor] = frame.cursor
+            frame = msgspec.structs.replace(frame, cursor=self._next_cursor)
         self.outbox.put(frame)
 
 

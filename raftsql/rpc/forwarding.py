@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import grpc
 import msgspec
 
+from raftsql.rpc.breaks import StreamBroken, stream_breaks
 from raftsql.rpc.channels import to_peer
 from raftsql.sql.commands import Why
 from raftsql_proto import client_pb2, frames
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raftsql.rpc")
 
-Forwardable = frames.Run | frames.Commit | frames.Rollback | frames.OpenSession
+Forwardable = frames.Run | frames.Commit | frames.Rollback | frames.OpenSession | frames.Fetch
 
 
 class Upstream:
@@ -49,7 +50,7 @@ class Upstream:
         if frame.id:
             self._pending[self._number] = (client, frame.id)
         changes: dict[str, int] = {"id": self._number}
-        if not isinstance(frame, frames.OpenSession) and frame.transaction:
+        if not isinstance(frame, frames.OpenSession | frames.Fetch) and frame.transaction:
             key = (id(client), frame.transaction)
             changes["transaction"] = self._transactions.setdefault(key, self._number)
             if not isinstance(frame, frames.Run):
@@ -59,18 +60,9 @@ class Upstream:
 
     async def _run(self) -> None:
         try:
-            async with to_peer(self.address) as channel:
-                call = ClientStub(channel).Connect()
-                hello = frames.Hello(frames.PROTOCOL, "a node of the cluster", forwarded=True)
-                await call.write(client_pb2.Frames(batch=frames.encode([hello])))
-                writer = asyncio.create_task(self._write(call))
-                try:
-                    while (message := await call.read()) is not grpc.aio.EOF:
-                        for frame in frames.decode_server_frames(message.batch):
-                            self._answer(frame)
-                finally:
-                    writer.cancel()
-        except (grpc.aio.AioRpcError, asyncio.CancelledError, msgspec.MsgspecError) as error:
+            with stream_breaks():
+                await self._converse()
+        except (StreamBroken, asyncio.CancelledError, msgspec.MsgspecError) as error:
             log.debug("the stream to the leader at %s ended: %r", self.address, error)
         finally:
             self._lost(self)
@@ -79,6 +71,19 @@ class Upstream:
                     request, Why.UNKNOWN, "the connection to the leader was lost meanwhile"
                 )
             self._pending.clear()
+
+    async def _converse(self) -> None:
+        async with to_peer(self.address) as channel:
+            call = ClientStub(channel).Connect()
+            hello = frames.Hello(frames.PROTOCOL, "a node of the cluster", forwarded=True)
+            await call.write(client_pb2.Frames(batch=frames.encode([hello])))
+            writer = asyncio.create_task(self._write(call))
+            try:
+                while (message := await call.read()) is not grpc.aio.EOF:
+                    for frame in frames.decode_server_frames(message.batch):
+                        self._answer(frame)
+            finally:
+                writer.cancel()
 
     async def _write(
         self, call: grpc.aio.StreamStreamCall[client_pb2.Frames, client_pb2.Frames]
