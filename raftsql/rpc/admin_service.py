@@ -98,7 +98,7 @@ class AdminService(AdminServicer):
         while runner.replica.known_leader in (NOBODY, runner.node.id):
             if runner.loop.time() > give_up_at:
                 await self._abort(context, f"node {target} did not take over; this one still leads")
-            await asyncio.sleep(0.01)  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
         return admin_pb2.TransferReply(leader=runner.replica.known_leader)
 
     async def Compact(
