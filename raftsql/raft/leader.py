@@ -427,6 +427,8 @@ class Leader:
         last = prev.index + len(entries)
         node.send(peer, Append(node.term, prev, entries, log.committed, self.probes.newest))
         progress.commit_told = max(progress.commit_told, min(log.committed, last))
+        if isinstance(progress.flow, Replicating) and not progress.flow.inflight:
+            progress.moved_at = node.now
         progress.sent(last, sum(len(entry.payload) for entry in entries))
 
     def take_snapshots_wanted(self) -> list[NodeId]:
@@ -495,6 +497,7 @@ class Leader:
             f"node {source} claims entries up to {message.match} that this leader never had"
         )
         if progress.accepted(message.match):
+            progress.moved_at = self.node.now
             self._hand_over_if_level(source)
             self._advance_commit()
 
@@ -504,7 +507,10 @@ class Leader:
             case Probing():
                 progress.flow.asked = False
             case Replicating(inflight):
-                if inflight and progress.next_index > self.node.log.base.index:
+                # Under load something is always under way; only what stands still may be lost.
+                still = 2 * (self.node.now - progress.moved_at) >= self.node.config.heartbeat_ms
+                if inflight and still and progress.next_index > self.node.log.base.index:
+                    progress.moved_at = self.node.now
                     self._send_append(source, progress, empty=True)
             case Shipping():
                 pass

@@ -63,6 +63,8 @@ class Progress:
     """The newest probe it answered in this term."""
     commit_told: int = 0
     """The commit index it was last told."""
+    moved_at: int = 0
+    """When an append last left for it with none under way, or one was acknowledged."""
     flow: Flow = field(default_factory=Probing)
     catch_up: CatchUp | None = None
 
