@@ -45,7 +45,7 @@ def _step(writer: Writer, number: int, step: Step) -> None:
     except COMMAND_ERRORS as error:
         statements.failure(error, step.sql)
         failed = True
-    changes = connection.total_changes() - before
+    changes = statements.changed_since(before)
     if (changes, failed) != (step.changes, step.failed) or not connection.in_transaction:
         raise Diverged(
             f"statement {number} of a transaction changed {changes} rows (failed: {failed}),"

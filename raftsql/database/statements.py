@@ -75,6 +75,7 @@ class Plan:
         "chooses_rowid",
         "columns",
         "counts",
+        "explains",
         "inserts",
         "is_known",
         "plain",
@@ -92,6 +93,7 @@ class Plan:
         reads: bool,
         counts: bool,
         changes_schema: bool,
+        explains: bool = False,
         target: str | None = None,
     ) -> None:
         self.columns = columns
@@ -100,6 +102,9 @@ class Plan:
         self.reads = reads
         self.counts = counts
         self.changes_schema = changes_schema
+        self.explains = explains
+        """Whether it is an EXPLAIN. SQLite does not notice that the schema changed beneath one that
+        is kept prepared, and reads memory that is no longer its own: none may be cached."""
         self.target = target
         """The table it inserts into, where it was seen to."""
         self.plain = changes_rows and not (columns or counts or changes_schema)
@@ -144,6 +149,8 @@ class Statements:
         """Texts that need nothing but to be executed and counted, as things are now."""
         self.defers = False
         """Whether any foreign key of the schema is deferred."""
+        self.virtual = False
+        """Whether there are virtual tables, which write more or less by their own history."""
         self.deferring = False
         """Whether the client's settings defer them all."""
         self.counts = False
@@ -161,12 +168,12 @@ class Statements:
         connection.set_progress_handler(meter, FUEL_UNIT)
         self.read_schema()
 
-    def own(self, sql: str, bindings: Parameters = None) -> list[Any]:
+    def own(self, sql: str, bindings: Parameters = None, *, can_cache: bool = True) -> list[Any]:
         """Run a statement of our own, which the guard lets pass and no fuel limits."""
         trusting, self.guard.trusting = self.guard.trusting, True
         limit, self.meter.limit = self.meter.limit, NO_LIMIT
         try:
-            return self.connection.execute(sql, bindings).fetchall()
+            return self.connection.execute(sql, bindings, can_cache=can_cache).fetchall()
         finally:
             self.guard.trusting, self.meter.limit = trusting, limit
 
@@ -180,6 +187,7 @@ class Statements:
             if sql is not None
             for word in _MENTIONS.findall(sql)
         }
+        self.virtual = bool(self.own("SELECT 1 FROM pragma_table_list WHERE type = 'virtual'"))
         shadows = self.own("SELECT lower(name) FROM pragma_table_list WHERE type = 'shadow'")
         self.guard.hidden = frozenset(n for (n,) in shadows if n.endswith(PENDING_SUFFIXES))
         self.defers = "deferred" in words
@@ -228,7 +236,7 @@ class Statements:
         if plan.changes_schema:
             self.stale = True
             self.read_schema()
-        elif not self.guard.moves_savepoints:
+        elif not (self.guard.moves_savepoints or plan.explains):
             self._remember(sql, plan)
         self.check_rowids()
         return plan, rows
@@ -258,7 +266,7 @@ class Statements:
                 "SELECT type = 'table' AND wr = 0 FROM pragma_table_list(?) WHERE schema = 'main'"
             )
             plan.sets_rowid = self.own(kind, [plan.target]) == [(1,)]
-        program = self.own("EXPLAIN " + sql, parameters)
+        program = self.own("EXPLAIN " + sql, parameters, can_cache=False)
         plan.chooses_rowid = chooses_rowid(program)
         unseen = needs_watching(program, tells_rowid=plan.sets_rowid)
         if not (unseen or self.counts or self.careful):
@@ -285,6 +293,8 @@ class Statements:
         if self.stale:
             self.stale = False
             self.own("PRAGMA writable_schema = RESET")
+            # Setting it expires all prepared statements, which point into the schema that is gone.
+            self.connection.authorizer = self.guard.writing
             self.read_schema()
 
     def _inspect(self, cursor: apsw.Cursor, text: str, _: object) -> bool:
@@ -309,6 +319,7 @@ class Statements:
             reads=cursor.is_readonly or bool(cursor.is_explain),
             counts=self.guard.counts,
             changes_schema=self.guard.changes_schema,
+            explains=bool(cursor.is_explain),
             target=self.guard.target,
         )
 
@@ -408,6 +419,11 @@ class Statements:
         """Run one statement of an interactive transaction."""
         self._rows_bytes = 0
         return self.run(sql, parameters)
+
+    def changed_since(self, total: int) -> int:
+        """What a statement changed, as replicas compare it: with triggers, if SQLite can tell."""
+        connection = self.connection
+        return connection.changes() if self.virtual else connection.total_changes() - total
 
     def vacuum(self, sql: str, parameters: Parameters) -> None:
         """Run a VACUUM, which needs to be outside any transaction."""

@@ -115,7 +115,7 @@ class OpenTransaction:
         else:
             reads = plan.reads and not writer.guard.moves_savepoints
         if not reads and not self.aborted:
-            changes = writer.connection.total_changes() - before
+            changes = writer.statements.changed_since(before)
             self._note(statement, seed, changes, failed=isinstance(answer, Failed))
         return answer
 

@@ -342,6 +342,14 @@ def test_the_clock_never_goes_back(bench: Any) -> None:
     assert bench.rows("SELECT a FROM t") == [(1_800_000_000,)] * 3
 
 
+def test_an_explain_does_not_outlive_the_schema_it_explains(bench: Any) -> None:
+    bench.sql("CREATE TABLE t(a INTEGER PRIMARY KEY, b UNIQUE, c)")
+    for number in range(20):
+        assert bench.sql("EXPLAIN INSERT INTO t(b) VALUES (1)").rows
+        assert bench.sql("INSERT INTO t(b) VALUES (?)", [number]).changes == 1
+        bench.sql(f"ALTER TABLE t ADD COLUMN d{number}")
+
+
 def test_rows_of_a_schema_change_are_seen_by_the_same_text(bench: Any) -> None:
     bench.sql("CREATE TABLE t(a)")
     insert = "INSERT INTO t VALUES (1) RETURNING *"

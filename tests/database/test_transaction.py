@@ -238,6 +238,22 @@ def test_a_replica_that_counts_other_changes_stops(pair: Pair) -> None:
     reopened.close()
 
 
+def test_full_text_tables_with_another_history_are_not_taken_for_divergence(pair: Pair) -> None:
+    log = pair.leader.log
+    pair.both(log.sql("CREATE VIRTUAL TABLE f USING fts5(a)"))
+    entries = [log.sql("INSERT INTO f VALUES (?)", [f"word {n} " * 50]) for n in range(40)]
+    pair.leader.machine.apply(entries)
+    for entry in entries:
+        pair.follower.apply([entry])
+    for _ in range(3):
+        open_one = pair.leader.machine.begin(ON)
+        for number in range(20):
+            pair.run(open_one, "INSERT INTO f VALUES (?)", [f"more {number} words " * 300])
+            pair.run(open_one, "DELETE FROM f WHERE rowid = ?", [number])
+        pair.run(open_one, "INSERT INTO f(f) VALUES ('optimize')")
+        pair.commit(open_one)
+
+
 STATEMENTS = [
     "INSERT INTO t(b, c) VALUES (random() % 5, unixepoch('subsec'))",
     "INSERT OR REPLACE INTO t(b, c) VALUES (random() % 5, changes())",
