@@ -36,6 +36,11 @@ def test_a_proposal_says_where_it_was_put() -> None:
     assert cluster[1].propose([b"c"]) == Proposed(first=5, term=2)
 
 
+def test_a_change_says_where_it_was_put() -> None:
+    cluster = leading(1, 2, 3)
+    assert cluster[1].change(AddMember(4, "n4:1", "d4")) == Proposed(first=3, term=2)
+
+
 def test_proposals_between_two_readies_travel_together() -> None:
     cluster = leading(1, 2)
     cluster[1].propose([b"a"])
@@ -78,6 +83,21 @@ def test_only_who_was_not_told_hears_of_a_commit() -> None:
     assert [(it.target, it.message) for it in cluster.wire.flying] == [
         (2, Heartbeat(2, 4, probe=1))
     ]
+
+
+def test_who_lags_behind_the_commit_is_not_told_the_same_again() -> None:
+    cluster = leading(1, 2, 3)
+    cluster.wire.cut(1, 3)
+    for text in "ab":
+        cluster.propose(1, text)
+        cluster.settle()
+        cluster.wire.heal()
+        cluster.advance(2)
+        beats = cluster.wire.take(Pattern())
+        assert [it.target for it in beats] == [2]
+        cluster.message(1, 2, beats[0].message)
+        cluster.wire.take(Pattern())
+        cluster.wire.cut(1, 3)
 
 
 def test_a_peer_is_told_no_commit_beyond_what_it_has() -> None:
