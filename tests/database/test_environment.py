@@ -47,7 +47,16 @@ def test_random_is_a_function_of_the_seed_and_differs_by_row(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("size", "length"),
-    [("16", 16), ("'4'", 4), ("' 3x'", 3), ("2.9", 2), ("0", 1), ("-5", 1), ("NULL", 1), ("'-'", 1)],
+    [
+        ("16", 16),
+        ("'4'", 4),
+        ("' 3x'", 3),
+        ("2.9", 2),
+        ("0", 1),
+        ("-5", 1),
+        ("NULL", 1),
+        ("'-'", 1),
+    ],
 )
 def test_randomblob_reads_its_size_as_sqlite_does(tmp_path: Path, size: str, length: int) -> None:
     connection, _, _ = open_writer(tmp_path / "a.db")

@@ -11,7 +11,7 @@ import pytest
 from raftsql.database.machine import Machine
 from raftsql.raft.messages import EntryKind, Position
 from raftsql.sql import commands
-from raftsql.sql.commands import Done, Failed, Refusal, Settings
+from raftsql.sql.commands import CommandKind, Done, Failed, Refusal, Settings
 
 
 def test_an_insert_answers_its_count_and_rowid(bench: Any) -> None:
@@ -357,6 +357,47 @@ def test_rows_of_a_schema_change_are_seen_by_the_same_text(bench: Any) -> None:
     bench.sql("ALTER TABLE t ADD COLUMN b DEFAULT 'new'")
     assert isinstance(bench.sql(insert), Failed)
     assert bench.sql("INSERT INTO t(a) VALUES (1) RETURNING *").rows == [[1, "new"]]
+
+
+def test_a_verify_ends_the_batch_exactly_at_its_place(bench: Any) -> None:
+    log = bench.log
+    entries = [
+        log.sql("CREATE TABLE t(a)"),
+        log.append(CommandKind.VERIFY, b"asking"),
+        log.sql("INSERT INTO t VALUES (1)"),
+    ]
+    assert len(bench.machine.apply(entries)) == 2
+    assert bench.machine.marker.kind is CommandKind.VERIFY
+    assert bench.machine.marker.entry is entries[1]
+    assert bench.machine.applied.index == 2
+    assert bench.rows("SELECT * FROM t") == []
+    assert len(bench.machine.apply(entries[2:])) == 1
+    assert bench.machine.marker is None
+
+
+def test_a_restore_is_left_to_the_file_that_brings_it(bench: Any) -> None:
+    log = bench.log
+    entries = [
+        log.sql("CREATE TABLE t(a)"),
+        log.append(CommandKind.RESTORE, commands.Restore(b"digest", 9)),
+        log.sql("INSERT INTO t VALUES (1)"),
+    ]
+    assert len(bench.machine.apply(entries)) == 1
+    assert bench.machine.marker.kind is CommandKind.RESTORE
+    assert bench.machine.applied.index == 1
+    assert bench.machine.apply(entries[1:]) == []
+
+
+def test_a_malformed_body_is_the_commands_error(bench: Any) -> None:
+    for kind in (
+        CommandKind.EXECUTE,
+        CommandKind.MANY,
+        CommandKind.SCRIPT,
+        CommandKind.TRANSACTION,
+    ):
+        answer = bench.apply(bench.log.append(kind, {"not": "it"}))
+        assert isinstance(answer, Failed)
+        assert "malformed" in answer.message
 
 
 def test_a_command_of_another_version_stops_the_machine(bench: Any) -> None:
