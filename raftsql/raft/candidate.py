@@ -84,7 +84,10 @@ class Candidate:
     def tick(self) -> None:
         """A split vote, or nobody there: ask again."""
         if self.node.now >= self.deadline:
-            if self.node.promotable:
+            if not self.pre and not self.node.state_is_durable():
+                # Nobody was asked yet: the requests wait for the disk, and so does the next term.
+                self.deadline = self.node.now + 2 * self.node.config.heartbeat_ms
+            elif self.node.promotable:
                 self.node.become_candidate(pre=True)
             else:
                 self.node.become_follower(self.node.term)
