@@ -218,7 +218,7 @@ class Verbs:
         self.cluster.compact(int(words[0]), int(words[1]))
 
     def do_ship(self, words: list[str], options: Options) -> None:
-        """ship A B [fail] [part] [done] : a copy of A's state is on its way to B as InstallSnapshot
+        """ship A B [fail] [part] [done] : leader A's state is on its way to B as InstallSnapshot
 
         With `fail`, `part` or `done` nothing is sent: A is told that the shipping failed, that a
         part of it arrived, or that all of it did.
