@@ -15,6 +15,7 @@ a newer command of that session, which carries newer ones, buries it.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Final
 
 import apsw
@@ -72,7 +73,7 @@ class Client:
         """The floor as of the last batch: answers up to it are gone from `answers`."""
         self.answers: dict[int, Record] = {}
         """By sequence; within a batch, some may be at or below the floor already."""
-        self.pins: list[tuple[int, int]] = []
+        self.pins: deque[tuple[int, int]] = deque()
         """Rows that hold answers of this session: the highest sequence in it, and its key."""
 
 
@@ -214,19 +215,16 @@ class Sessions:
         self._release(client, floor)
 
     def _release(self, client: Client, floor: int) -> None:
-        kept = []
-        for pin in client.pins:
-            if pin[0] > floor:
-                kept.append(pin)
-                continue
-            key = pin[1]
+        pins = client.pins
+        # A row behind one that is still needed waits for it: that costs room, and saves a search.
+        while pins and pins[0][0] <= floor:
+            _, key = pins.popleft()
             self._pinned_by[key] -= 1
             if self._pinned_by[key] == 0:
                 del self._pinned_by[key]
                 self._held -= self._sizes.pop(key)
                 if key != self._newest:
                     self._dead.append(key)
-        client.pins = kept
 
     def _rewrite(self, index: int, term: int, clock_ms: int) -> None:
         """Gather the living records in one row: idle sessions pin rows of mostly dead ones."""

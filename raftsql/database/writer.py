@@ -23,6 +23,9 @@ UNSET: Final = -1
 """No command has said yet which settings hold."""
 
 
+DEFER: Final = int(Settings.DEFER_FOREIGN_KEYS)
+
+
 class Writer:
     """A connection to the database, and all that is kept in memory beside it."""
 
@@ -60,7 +63,7 @@ class Writer:
             self._follow(settings)
         self.guard.trusting = True
         self._control.execute("BEGIN IMMEDIATE")
-        if settings != UNSET and settings & Settings.DEFER_FOREIGN_KEYS:
+        if settings != UNSET and settings & DEFER:
             self.statements.own("PRAGMA defer_foreign_keys = ON")
         self.meter.start(NO_LIMIT)
         self.guard.trusting = False
