@@ -7,6 +7,7 @@ token that says how much of the log it has seen.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -94,6 +95,8 @@ class BaseConnection:
         self._transaction: transaction.Transaction | None = None
         self._by_savepoint = False
         """The transaction was begun by SAVEPOINT, and ends with its RELEASE."""
+        self._owner = 0
+        """The thread that began the transaction."""
         self._closed = False
 
     def __repr__(self) -> str:
@@ -206,7 +209,7 @@ class BaseConnection:
         # A weak read asks for no snapshot and no leader, and so begins no transaction.
         weak = text.reads and (alone or run.level >= 2)
         if current is None and not self._autocommit and not weak:
-            current = self._transaction = transaction.Transaction(self._mode)
+            current = self._new_transaction(self._mode)
         if current is not None:
             return (
                 yield from transaction.statement(state, current, run, deadline, reads=text.reads)
@@ -298,16 +301,21 @@ class BaseConnection:
         else:
             yield from self._savepoint(text, sql, deadline)
 
+    def _new_transaction(self, begin: Begin) -> transaction.Transaction:
+        self._owner = threading.get_ident()
+        self._transaction = transaction.Transaction(begin)
+        return self._transaction
+
     def _begin(self, begin: Begin, deadline: float) -> Flow[None]:
         """BEGIN rides with the first statement, unless it shall take the writer at once."""
         if self._transaction is not None:
             raise OperationalError("cannot start a transaction within a transaction")
-        self._transaction = transaction.Transaction(begin)
+        current = self._new_transaction(begin)
         if begin is Begin.IMMEDIATE:
             run = self._run_of(convert.pack("SELECT 1", None), None)
             try:
                 yield from transaction.statement(
-                    self._cluster.state, self._transaction, run, deadline, reads=True
+                    self._cluster.state, current, run, deadline, reads=True
                 )
             except BaseException:
                 yield from self._rollback()
@@ -328,7 +336,7 @@ class BaseConnection:
         current = self._transaction
         if current is not None:
             self._over()
-            yield from transaction.rollback(current)
+            yield from transaction.rollback(self._cluster.state, current)
 
     def _over(self) -> None:
         self._transaction = None
@@ -341,9 +349,9 @@ class BaseConnection:
         if self._transaction is None:
             if text.control is not Control.SAVEPOINT:
                 raise OperationalError(f"no such savepoint: {text.argument}")
-            self._transaction = transaction.Transaction(self._mode)
+            self._new_transaction(self._mode)
             self._by_savepoint = self._autocommit
-        current = self._transaction
+        current = transaction.must_be_open(self._transaction, "use a savepoint")
         names = current.savepoints
         place = len(names) - 1 - names[::-1].index(name) if name in names else -1
         if text.control is Control.RELEASE and place == 0 and self._by_savepoint:

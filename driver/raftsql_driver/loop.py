@@ -4,12 +4,15 @@ A thread hands its request over through a queue and one wake-up for all that wai
 on a lock of its own until the loop's reader opens it.
 
 A forked child has no such thread, whatever its memory says: it starts its own when it needs one.
+gRPC does not survive a fork either, not even unused (a child that inherits its live threads' state
+may crash): all streams are closed before a fork, and opened again by whoever needs one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import atexit
+import gc
 import os
 import threading
 import time
@@ -30,6 +33,10 @@ if TYPE_CHECKING:
     from raftsql_driver.stream import Stream, Ticket
 
 T = TypeVar("T")
+COLLECTIONS_MAX: Final = 3
+"""A program that uses grpc.aio by itself keeps its threads: then it is no use to go on."""
+NATIVE_THREADS_S: Final = 0.2
+"""They end within milliseconds, unless they are not gRPC's."""
 CLOSE_S: Final = 2.0
 """How long the end of the process waits for streams to close."""
 
@@ -91,7 +98,11 @@ class Background:
             stream.submit(frame, ticket)
 
     def run(self, coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
-        """Run a coroutine in the loop and wait for its result."""
+        """Run a coroutine in the loop and wait for its result; not while the process forks."""
+        with _fork_gate:
+            return self._run(coroutine, seconds)
+
+    def _run(self, coroutine: Coroutine[Any, Any, T], seconds: float) -> T:
         future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
         try:
             return future.result(max(0.0, seconds))
@@ -160,15 +171,19 @@ class Background:
             return step.ticket.outcome or Lost("the stream was lost", sent=True)
         return self._answer(stream, step.ticket, step.frame.id, step.deadline)
 
-    def stop(self) -> None:
-        """Close all streams and end the thread."""
+    def close_streams(self) -> None:
+        """Close all streams; the next request opens what it needs."""
 
         async def close() -> None:
             for cluster in self.clusters:
                 await cluster.close()
 
-        with suppress(TimeoutError, InterfaceError):  # The process ends; the nodes will notice.
-            self.run(close(), CLOSE_S)
+        with suppress(TimeoutError, InterfaceError):  # Then the nodes will notice by themselves.
+            self._run(close(), CLOSE_S)
+
+    def stop(self) -> None:
+        """Close all streams and end the thread."""
+        self.close_streams()
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(CLOSE_S)
 
@@ -183,6 +198,10 @@ def _new_loop() -> asyncio.AbstractEventLoop:
 
 _current: Background | None = None
 _guard = threading.Lock()
+_fork_gate = threading.RLock()
+"""Held while the process forks: no stream is opened then."""
+_left_behind: list[Background] = []
+"""Of the parent process: kept, since taking them apart here could harm what they share."""
 
 
 def background() -> Background:
@@ -201,13 +220,44 @@ def _stop() -> None:
         stopped.stop()
 
 
-def _forget() -> None:
-    """In a forked child: the parent's thread is not here, nor is whoever held the lock."""
-    global _current, _guard
+def _before_fork() -> None:
+    _fork_gate.acquire()
+    if _current is not None and any(cluster.streams for cluster in _current.clusters):
+        _current.close_streams()
+        for _ in range(COLLECTIONS_MAX):
+            # What gRPC left in cycles of references keeps its threads alive.
+            gc.collect()
+            if not any("_poll_wrapper" in thread.name for thread in threading.enumerate()):
+                break
+        _await_native_threads()
+
+
+def _await_native_threads() -> None:
+    """Wait until gRPC's own threads have ended: one of them might hold a lock of the allocator."""
+    end = time.monotonic() + NATIVE_THREADS_S
+    with suppress(OSError):  # Only Linux tells.
+        while len(os.listdir("/proc/self/task")) > threading.active_count():
+            if time.monotonic() > end:
+                return
+            time.sleep(0.001)
+
+
+def _after_fork_in_parent() -> None:
+    _fork_gate.release()
+
+
+def _after_fork_in_child() -> None:
+    global _current, _guard, _fork_gate
+    if _current is not None:
+        _left_behind.append(_current)
     _current = None
-    _guard = threading.Lock()
+    _guard, _fork_gate = threading.Lock(), threading.RLock()
 
 
 atexit.register(_stop)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_fork_in_parent,
+        after_in_child=_after_fork_in_child,
+    )

@@ -8,8 +8,11 @@ A ticket is a future, or what a waiting thread made to look like one.
 from __future__ import annotations
 
 import asyncio
+import os
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol
+
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # What goes wrong is told by exceptions.
 
 import grpc
 
@@ -109,6 +112,9 @@ class Stream:
         self._end(reason)
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._channel.close()
+        # gRPC ends its threads with the last channel: don't wait for a garbage collection.
+        self._call = self._channel = None
+        self._tasks.clear()
 
     async def _write(self) -> None:
         try:

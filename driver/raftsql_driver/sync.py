@@ -65,8 +65,6 @@ class Connection(BaseConnection):
         super().__init__(address, cluster, row_factory=row_factory, detect_types=detect_types)
         self._cursor_factory = cursor_factory or Cursor
         self._check_same_thread = check_same_thread
-        self._owner = 0
-        """The thread whose transaction it is."""
         self._lock = threading.Lock()
         if not cluster.streams:
             try:
@@ -97,7 +95,6 @@ class Connection(BaseConnection):
         if not self._lock.acquire(blocking=False):
             raise _other_thread()
         try:
-            self._owner = me
             return run(self._worker, self._cluster, flow)
         finally:
             self._lock.release()

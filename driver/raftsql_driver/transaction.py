@@ -41,6 +41,8 @@ from raftsql_proto.frames import (
     decode_answer,
 )
 
+ROLLBACK_S: Final = 5.0
+"""How long a rollback waits for a node's word; it counts as done then too."""
 _CONSTRAINT: Final = 19
 """SQLITE_CONSTRAINT."""
 
@@ -160,7 +162,7 @@ def commit(state: State, transaction: Transaction, deadline: float) -> Flow[int]
     if not transaction.open:
         return 0
     if transaction.reads_only:
-        yield from rollback(transaction)
+        yield from rollback(state, transaction)
         return 0
     while True:
         session = state.session
@@ -224,11 +226,19 @@ def _gone(transaction: Transaction, outcome: Lost | Refused) -> Error:
     return error
 
 
-def rollback(transaction: Transaction) -> Flow[None]:
-    """Forget it. The node is told, and not waited for: it will not refuse."""
-    if transaction.open and transaction.serial:
-        frame = Rollback(next_id(), transaction.number)
+def rollback(state: State, transaction: Transaction) -> Flow[None]:
+    """Forget it, and have the writer free for the next one when this returns.
+
+    A node never refuses, and rolls back by itself what it can't be told of.
+    """
+    if not transaction.open:
+        return
+    frame = Rollback(next_id(), transaction.number)
+    if transaction.reads_only:
         yield Send(transaction.node, frame, transaction.serial)
+    else:
+        deadline = state.clock() + ROLLBACK_S
+        yield Ask(transaction.node, frame, deadline, transaction.serial)
 
 
 def must_be_open(transaction: Transaction | None, what: str) -> Transaction:

@@ -71,7 +71,8 @@ class Database:
         self.freed = asyncio.Event()
 
     def open_session(self, nonce: bytes) -> int:
-        number = self.nonces.setdefault(nonce, len(self.nonces) + 1)
+        self.index += 1
+        number = self.nonces.setdefault(nonce, self.index)
         self.sessions.setdefault(number, {})
         return number
 
@@ -484,6 +485,9 @@ class FakeServer:
         """Look into the database past the driver."""
 
         async def look() -> list[Any]:
+            while self.database.writer is not None:
+                self.database.freed.clear()
+                await self.database.freed.wait()
             return self.database.connection.execute(sql).fetchall()
 
         return list(self.call(look()))

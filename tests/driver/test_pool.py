@@ -1,0 +1,229 @@
+"""Pools, in both colours."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+from raftsql_driver import errors
+from raftsql_driver.aio import AsyncConnection
+from raftsql_driver.pool import AsyncConnectionPool, ConnectionPool
+from raftsql_driver.sync import Connection
+from tests.driver.fake import FakeServer
+
+
+def test_a_block_commits_and_gives_back(server: FakeServer) -> None:
+    with ConnectionPool(server.url, min_size=1) as pool:
+        with pool.connection() as connection:
+            connection.execute("CREATE TABLE t(a)")
+        with suppress(ZeroDivisionError), pool.connection() as connection:
+            connection.execute("INSERT INTO t VALUES(1)")
+            raise ZeroDivisionError
+        with pool.connection() as again:
+            assert again is connection
+            assert again.execute("SELECT * FROM t").fetchall() == []
+        assert pool.get_stats()["connections_num"] == 1
+
+
+def test_connections_are_made_up_to_the_bound_and_then_waited_for(server: FakeServer) -> None:
+    with ConnectionPool(server.url, min_size=0, max_size=2) as pool:
+        one, two = pool.getconn(), pool.getconn()
+        with pytest.raises(errors.PoolTimeout, match="all 2 are in use"):
+            pool.getconn(timeout=0.05)
+        got: list[Connection] = []
+        thread = threading.Thread(target=lambda: got.append(pool.getconn(timeout=10)))
+        thread.start()
+        pool.putconn(one)
+        thread.join()
+        assert got == [one]
+        pool.putconn(one)
+        pool.putconn(two)
+        stats = pool.pop_stats()
+        assert (stats["pool_size"], stats["pool_available"], stats["requests_errors"]) == (2, 2, 1)
+        assert pool.get_stats()["requests_num"] == 0
+
+
+def test_many_threads_get_along_with_few_connections(server: FakeServer) -> None:
+    with ConnectionPool(server.url, min_size=1, max_size=3) as pool:
+        with pool.connection() as connection:
+            connection.execute("CREATE TABLE t(a)")
+
+        def work() -> None:
+            for _ in range(5):
+                with pool.connection() as connection:
+                    connection.execute("INSERT INTO t VALUES(1)")
+
+        threads = [threading.Thread(target=work) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert server.query("SELECT count(*) FROM t") == [(60,)]
+        assert pool.get_stats()["pool_size"] <= 3
+
+
+def test_too_many_waiters_are_turned_away(server: FakeServer) -> None:
+    with ConnectionPool(server.url, min_size=0, max_size=1, max_waiting=1) as pool:
+        one = pool.getconn()
+        thread = threading.Thread(target=lambda: pool.putconn(pool.getconn()))
+        thread.start()
+        while not pool.get_stats()["requests_waiting"]:
+            pass
+        with pytest.raises(errors.TooManyRequests):
+            pool.getconn()
+        pool.putconn(one)
+        thread.join()
+
+
+def test_a_closed_pool_gives_out_nothing(server: FakeServer) -> None:
+    pool = ConnectionPool(server.url, open=False)
+    assert pool.closed
+    with pytest.raises(errors.PoolClosed):
+        pool.getconn()
+    pool.open()
+    connection = pool.getconn()
+    pool.close()
+    with pytest.raises(errors.PoolClosed):
+        pool.getconn()
+    pool.putconn(connection)
+    assert connection.closed
+
+
+def test_a_wrong_address_shows_when_opening_with_wait() -> None:
+    pool = ConnectionPool("raftsql://127.0.0.1:1/", min_size=1, open=False)
+    with pytest.raises(errors.Unavailable):
+        pool.open(wait=True)
+    assert pool.get_stats()["pool_size"] == 0
+    pool.close()
+
+
+def test_connections_are_configured_checked_and_reset(server: FakeServer) -> None:
+    calls: list[str] = []
+
+    def check(connection: Connection) -> None:
+        calls.append("check")
+        if calls.count("check") == 2:
+            raise errors.OperationalError("broken")
+
+    pool = ConnectionPool(
+        server.url,
+        min_size=1,
+        configure=lambda connection: calls.append("configure"),
+        check=check,
+        reset=lambda connection: calls.append("reset"),
+    )
+    for _ in range(3):
+        with pool.connection():
+            pass
+    wanted = ["configure", "reset", "check", "reset", "check", "configure", "reset"]
+    assert calls == wanted
+    pool.close()
+
+
+def test_old_idle_and_surplus_connections_are_let_go(server: FakeServer) -> None:
+    pool = ConnectionPool(server.url, min_size=1, max_size=3, max_idle=0.0)
+    connections = [pool.getconn() for _ in range(3)]
+    for connection in connections:
+        pool.putconn(connection)
+    assert pool.get_stats()["pool_size"] < 3
+    pool.drain()
+    assert pool.get_stats()["pool_size"] == 0
+    kept = pool.getconn()
+    pool.drain()
+    pool.putconn(kept)
+    assert kept.closed
+    pool.resize(2, 2)
+    pool.wait()
+    assert pool.get_stats()["pool_size"] == 2
+    pool.check()
+    assert pool.get_stats()["pool_available"] == 2
+    pool.close()
+
+
+@pytest.mark.parametrize(("least", "most"), [(-1, 4), (5, 4), (0, 0)])
+def test_sizes_that_can_not_be_are_refused(least: int, most: int) -> None:
+    with pytest.raises(errors.ProgrammingError, match="can't be"):
+        ConnectionPool("raftsql://127.0.0.1:1/", min_size=least, max_size=most)
+
+
+def test_a_strangers_connection_is_not_taken(server: FakeServer) -> None:
+    pool = ConnectionPool(server.url, min_size=1)
+    stranger = Connection(server.url)
+    with pytest.raises(errors.ProgrammingError, match="not of this pool"):
+        pool.putconn(stranger)
+    stranger.close()
+    pool.close()
+
+
+async def test_tasks_borrow_too(server: FakeServer) -> None:
+    async with AsyncConnectionPool(server.url, min_size=1, max_size=3) as pool:
+        await pool.wait()
+        async with pool.connection() as connection:
+            await connection.execute("CREATE TABLE t(a)")
+
+        async def work() -> None:
+            async with pool.connection() as connection:
+                await connection.execute("INSERT INTO t VALUES(1)")
+
+        await asyncio.gather(*[work() for _ in range(30)])
+        assert server.query("SELECT count(*) FROM t") == [(30,)]
+        assert pool.get_stats()["pool_size"] == 3
+        await pool.check()
+        await pool.resize(1, 1)
+        await pool.drain()
+        assert pool.pop_stats()["requests_errors"] == 0
+    assert pool.closed
+    with pytest.raises(errors.PoolClosed):
+        await pool.getconn()
+
+
+async def test_tasks_wait_their_turn_and_give_up_in_time(server: FakeServer) -> None:
+    pool = AsyncConnectionPool(server.url, min_size=0, max_size=1, max_waiting=1)
+    await pool.open()
+    one = await pool.getconn()
+    with pytest.raises(errors.PoolTimeout):
+        await pool.getconn(timeout=0.05)
+    waiter = asyncio.create_task(pool.getconn())
+    await asyncio.sleep(0)
+    with pytest.raises(errors.TooManyRequests):
+        await pool.getconn()
+    given_up = waiter
+    given_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await given_up
+    waiter = asyncio.create_task(pool.getconn())
+    await asyncio.sleep(0)
+    await pool.putconn(one)
+    assert await waiter is one
+    await pool.putconn(one)
+    await pool.close()
+
+
+async def test_configured_checked_and_reset_by_tasks(server: FakeServer) -> None:
+    calls: list[str] = []
+
+    def noting(name: str) -> Any:
+        async def note(connection: AsyncConnection) -> None:
+            calls.append(name)
+            if name == "check" and calls.count("check") == 2:
+                raise errors.OperationalError("broken")
+
+        return note
+
+    pool = AsyncConnectionPool(
+        server.url,
+        min_size=1,
+        max_idle=0.0,
+        configure=noting("configure"),
+        check=noting("check"),
+        reset=noting("reset"),
+    )
+    async with pool:
+        for _ in range(3):
+            async with pool.connection():
+                pass
+    assert calls == ["configure", "reset", "check", "reset", "check", "configure", "reset"]
