@@ -224,9 +224,7 @@ def read(state: State, run: Run, deadline: float) -> Flow[Answered]:
 def write(state: State, run: Run, deadline: float) -> Flow[Answered]:
     """Any other statement outside of a transaction: it happens once, however often it is sent."""
     while True:
-        session = state.session
-        if not session.number:
-            yield from open_session(state, session, deadline)
+        session = yield from ready_session(state, deadline)
         run.session, run.sequence = session.number, session.take()
         try:
             outcome, trial, ask = yield from _insist(state, session, run, deadline)
@@ -257,6 +255,7 @@ def _insist(
         ask = Ask(state.routes.writer(), frame, deadline)
         outcome = yield ask
         if type(outcome) is Result or type(outcome) is Page:
+            session.heard_at = state.clock()
             return outcome, trial, ask
         yield trial.again(ask, outcome)
 
@@ -277,6 +276,17 @@ def answered(ask: Ask, result: Result) -> Answered:
     return Answered(answer, None, result.index, ask.node, ask.serial)
 
 
+def ready_session(state: State, deadline: float) -> Flow[Session]:
+    """The process's session, registered, and heard of lately enough to be known still."""
+    session = state.session
+    if session.number and state.clock() - session.heard_at > KEEP_MS / 2000:
+        state.renew(session)
+        session = state.session
+    if not session.number:
+        yield from open_session(state, session, deadline)
+    return session
+
+
 def open_session(state: State, session: Session, deadline: float) -> Flow[None]:
     """Register with the cluster. Several may do it at once: the nonce makes it one session."""
     trial = Trial(state, deadline, repeatable=True)
@@ -292,7 +302,7 @@ def open_session(state: State, session: Session, deadline: float) -> Flow[None]:
         if type(answer) is not Opened:
             assert type(answer) is Failed, "a session is answered by its number"
             raise of_failed(answer)
-        session.number = answer.session
+        session.number, session.heard_at = answer.session, state.clock()
 
 
 def examine(state: State, sql: str, strict: bool, deadline: float) -> Flow[Verdict]:

@@ -15,13 +15,15 @@ import threading
 class Session:
     """One registration with a cluster. Used by many threads."""
 
-    __slots__ = ("nonce", "number", "floor", "_last", "_settled", "_lock")
+    __slots__ = ("nonce", "number", "heard_at", "floor", "_last", "_settled", "_lock")
 
     def __init__(self) -> None:
         self.nonce = secrets.token_bytes(16)
         """Makes a repeated registration find the same session."""
         self.number = 0
         """0 until the cluster has said it."""
+        self.heard_at = 0.0
+        """When the cluster last answered under it: long ago, it may have forgotten it."""
         self.floor = 0
         """Every sequence up to here is settled."""
         self._last = 0

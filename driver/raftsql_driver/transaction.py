@@ -23,7 +23,7 @@ from raftsql_driver.flows import (
     answered,
     budget_ms,
     next_id,
-    open_session,
+    ready_session,
 )
 from raftsql_driver.refusals import PASSING, of_failed, of_refused
 from raftsql_proto.frames import (
@@ -82,8 +82,12 @@ def statement(
 ) -> Flow[Answered]:
     """Run a statement in the transaction; the first one opens it."""
     transaction.usable()
+    takes_writer = not reads or transaction.begin is Begin.IMMEDIATE
+    if takes_writer and transaction.reads_only:
+        # Its COMMIT needs a session, which could not be opened while it holds the writer.
+        yield from ready_session(state, deadline)
+        transaction.reads_only = False
     run.transaction = transaction.number
-    transaction.reads_only &= reads
     if not transaction.open:
         return (yield from _first(state, transaction, run, deadline))
     run.id = next_id()
@@ -165,15 +169,15 @@ def commit(state: State, transaction: Transaction, deadline: float) -> Flow[int]
         yield from rollback(state, transaction)
         return 0
     while True:
-        session = state.session
-        if not session.number:
-            yield from open_session(state, session, deadline)
-        frame = Commit(next_id(), transaction.number, session.number, session.take())
-        trial = Trial(state, deadline)
+        session, trial = state.session, Trial(state, deadline)
+        sequence = session.take() if session.number else 0
+        frame = Commit(0, transaction.number, session.number, sequence)
         try:
             result = yield from _commit(state, transaction, frame, trial, session)
         finally:
-            session.settle(frame.sequence)
+            if sequence:
+                session.settle(sequence)
+        session.heard_at = state.clock()
         answer = decode_answer(result.answer)
         if type(answer) is Done:
             return int(result.index)
@@ -181,7 +185,7 @@ def commit(state: State, transaction: Transaction, deadline: float) -> Flow[int]
         if answer.refusal == Refusal.SESSION_UNKNOWN:
             state.renew(session)
             if not trial.unsure:
-                continue
+                continue  # Without a session: it will be sent just once.
         if answer.refusal in (Refusal.SESSION_UNKNOWN, Refusal.SEQUENCE_FORGOTTEN):
             raise trial.final(of_failed(answer))
         error = of_failed(answer)
@@ -211,6 +215,8 @@ def _commit(
         if type(outcome) is Refused and outcome.why == Why.TRANSACTION_GONE:
             raise _gone(transaction, outcome)
         pause = trial.again(ask, outcome)
+        if trial.unsure and not frame.session:
+            raise trial.final(_loss(outcome))
         elsewhere = type(outcome) is Lost or outcome.why in (Why.NOT_LEADER, Why.SHUTTING_DOWN)
         if elsewhere and not trial.unsure:
             raise _gone(transaction, outcome)

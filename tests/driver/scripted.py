@@ -43,6 +43,7 @@ class Script:
 
     def with_session(self, number: int = 7) -> Script:
         self.state.session.number = number
+        self.state.session.heard_at = self.clock.now
         return self
 
     def play(self, flow: Any, *answers: Any) -> Any:

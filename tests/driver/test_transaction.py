@@ -38,6 +38,7 @@ def commit(script: Script, current: Transaction, *answers: Any, deadline_s: floa
 
 
 def begun(script: Script) -> Transaction:
+    script.with_session(script.state.session.number or 7)
     current = Transaction(Begin.DEFERRED)
     statement(script, current, done())
     script.asked.clear()
@@ -45,7 +46,7 @@ def begun(script: Script) -> Transaction:
 
 
 def test_begin_rides_with_the_first_statement_only() -> None:
-    script, current = Script(), Transaction(Begin.IMMEDIATE)
+    script, current = Script().with_session(), Transaction(Begin.IMMEDIATE)
     statement(script, current, done())
     statement(script, current, done())
     assert [frame.begin for frame in script.frames] == [Begin.IMMEDIATE, Begin.NO]
@@ -54,7 +55,7 @@ def test_begin_rides_with_the_first_statement_only() -> None:
 
 
 def test_later_statements_stay_on_the_stream_of_the_first() -> None:
-    script, current = Script(leader="b:2"), Transaction(Begin.DEFERRED)
+    script, current = Script(leader="b:2").with_session(), Transaction(Begin.DEFERRED)
     statement(script, current, done())
     script.state.routes.leader = "c:3"
     statement(script, current, done())
@@ -62,7 +63,7 @@ def test_later_statements_stay_on_the_stream_of_the_first() -> None:
 
 
 def test_the_first_statement_is_tried_elsewhere_with_a_new_number() -> None:
-    script, current = Script(), Transaction(Begin.DEFERRED)
+    script, current = Script().with_session(), Transaction(Begin.DEFERRED)
     statement(script, current, refused(Why.NOT_LEADER, "b:2"), LOST, done())
     numbers = [frame.transaction for frame in script.frames]
     assert script.nodes == ["a:1", "b:2", "b:2"]
@@ -72,7 +73,7 @@ def test_the_first_statement_is_tried_elsewhere_with_a_new_number() -> None:
 
 
 def test_a_first_statement_that_is_refused_leaves_nothing_begun() -> None:
-    script, current = Script(), Transaction(Begin.DEFERRED)
+    script, current = Script().with_session(), Transaction(Begin.DEFERRED)
     with pytest.raises(errors.OperationalError):
         statement(script, current, refusal(Refusal.SQL, 1, "no such table: t"))
     assert not current.open
@@ -80,7 +81,7 @@ def test_a_first_statement_that_is_refused_leaves_nothing_begun() -> None:
 
 
 def test_a_first_statement_that_breaks_a_constraint_leaves_the_transaction_open() -> None:
-    script, current = Script(), Transaction(Begin.DEFERRED)
+    script, current = Script().with_session(), Transaction(Begin.DEFERRED)
     with pytest.raises(errors.IntegrityError):
         statement(script, current, refusal(Refusal.SQL, 2067))
     assert current.open
@@ -152,16 +153,16 @@ def test_an_empty_transaction_costs_nothing_to_commit() -> None:
 
 
 def test_a_transaction_that_only_read_is_ended_without_waiting() -> None:
-    script, current = Script(), Transaction(Begin.DEFERRED)
+    script, current = Script().with_session(), Transaction(Begin.DEFERRED)
     statement(script, current, page([1]), reads=True)
     assert commit(script, current) == 0
     assert [type(send.frame) for send in script.sent] == [f.Rollback]
 
 
 def test_commit_takes_a_sequence_and_settles_it() -> None:
-    script = Script()
+    script = Script().with_session(7)
     current = begun(script)
-    assert commit(script, current, opened(7), done()) == 9
+    assert commit(script, current, done()) == 9
     assert (script.frames[-1].session, script.frames[-1].sequence) == (7, 1)
     assert script.state.session.floor == 1
 
@@ -207,11 +208,40 @@ def test_an_overloaded_node_is_asked_to_commit_again_on_the_same_stream() -> Non
     assert [ask.serial for ask in script.asked] == [5, 5]
 
 
-def test_a_commit_under_a_forgotten_session_takes_a_new_one() -> None:
+def test_a_transaction_registers_before_its_first_write_takes_the_writer() -> None:
+    script, current = Script(), Transaction(Begin.DEFERRED)
+    statement(script, current, page([1]), reads=True)
+    statement(script, current, opened(7), done())
+    statement(script, current, done())
+    kinds = [type(frame) for frame in script.frames]
+    assert kinds == [f.Run, f.OpenSession, f.Run, f.Run]
+
+
+def test_a_transaction_that_takes_the_writer_at_once_registers_before() -> None:
+    script, current = Script(), Transaction(Begin.IMMEDIATE)
+    statement(script, current, opened(7), page([1]), reads=True)
+    assert [type(frame) for frame in script.frames] == [f.OpenSession, f.Run]
+
+
+def test_a_session_not_heard_of_for_long_is_replaced_before_a_transaction_needs_it() -> None:
+    script = Script().with_session(7)
+    script.clock.now += 200
+    statement(script, Transaction(Begin.DEFERRED), opened(8), done())
+    assert script.state.session.number == 8
+
+
+def test_a_commit_under_a_forgotten_session_is_sent_once_without_one() -> None:
     script = Script().with_session(7)
     current = begun(script)
-    assert commit(script, current, refusal(Refusal.SESSION_UNKNOWN), opened(8), done()) == 9
-    assert [getattr(frame, "session", None) for frame in script.frames] == [7, None, 8]
+    assert commit(script, current, refusal(Refusal.SESSION_UNKNOWN), done()) == 9
+    assert [(frame.session, frame.sequence) for frame in script.frames] == [(7, 1), (0, 0)]
+
+
+def test_a_commit_without_a_session_whose_answer_is_lost_is_an_unknown_outcome() -> None:
+    script = Script().with_session(7)
+    current = begun(script)
+    with pytest.raises(errors.OutcomeUnknown):
+        commit(script, current, refusal(Refusal.SESSION_UNKNOWN), LOST)
 
 
 def test_a_commit_refused_by_a_constraint_leaves_the_transaction_open() -> None:
@@ -232,7 +262,7 @@ def test_rollback_waits_for_the_node_and_is_content_with_any_answer(answer: Any)
 
 
 def test_what_only_read_is_rolled_back_without_waiting() -> None:
-    script, current = Script(), Transaction(Begin.DEFERRED)
+    script, current = Script().with_session(), Transaction(Begin.DEFERRED)
     statement(script, current, page([1]), reads=True)
     script.play(transaction.rollback(script.state, current))
     assert script.sent[0].frame.transaction == current.number
