@@ -8,6 +8,7 @@ settings are "read-only" too, but have none), or when it is an EXPLAIN.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -36,6 +37,10 @@ BYTES_MAX: Final = 256 * 1024
 _ARRAY: Final = struct.Struct(">BI")
 _ARRAY_MARK: Final = 0xDD
 """msgpack's array with a length of 32 bits, so that the length can be filled in afterwards."""
+
+_EXPLAIN: Final = re.compile("explain", re.IGNORECASE)
+"""What may be one is not cached: an EXPLAIN that was prepared before the schema changed reads
+memory that is gone, and ends the process."""
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _encode: Final = _encoder.encode
@@ -225,14 +230,17 @@ class Reader:
         cursor: apsw.Cursor | None = None
         part: Part | None = None
         try:
-            cursor = self.connection.execute(sql, parameters)
+            cursor = self.connection.execute(
+                sql, parameters, can_cache=_EXPLAIN.search(sql) is None
+            )
             if not self._begun:
                 return Failed(Refusal.SQL, apsw.SQLITE_MISUSE, "there is no statement in it")
-            columns: list[Column] | None = self._known[self._begun]
+            columns = self._known[self._begun]
             if self._compiled and not settled:
-                columns = self._anew(cursor)
-                if columns is None:
+                anew = self._anew(cursor)
+                if anew is None:
                     return None
+                columns = anew
             part = _first_part(columns, cursor, limits)
             return part
         except UnicodeDecodeError:

@@ -449,3 +449,22 @@ def test_a_damaged_file_is_no_answer(path: Path, writer: apsw.Connection, tmp_pa
     readers.close()
     with pytest.raises(ReadBroken):
         Readers(tmp_path / "missing").read("SELECT 1")
+
+
+def test_an_explain_is_never_prepared_twice_for_two_schemas(tmp_path: Path) -> None:
+    """SQLite does not notice a changed schema beneath a prepared EXPLAIN, and crashes."""
+    path = tmp_path / "d.db"
+    writer = apsw.Connection(str(path))
+    writer.pragma("journal_mode", "wal")
+    writer.execute("CREATE TABLE t (a, b)")
+    readers = Readers(path)
+    for turn in range(30):
+        assert isinstance(readers.read("EXPLAIN INSERT INTO t VALUES (1, 2)"), Page)
+        assert isinstance(readers.read("/* c */ explain DELETE FROM t"), Page)
+        writer.execute(f"CREATE TABLE t{turn} (a, b); CREATE INDEX i{turn} ON t{turn} (a)")
+        writer.execute("DROP TABLE t; CREATE TABLE t (a, b, c DEFAULT 'z')")
+    writer.close()
+    reader = readers._idle[0]
+    hits = reader.connection.cache_stats(True)["entries"]
+    assert not [one for one in hits if one["query"].lstrip("/* c").lower().startswith("explain")]
+    readers.close()
