@@ -10,12 +10,12 @@ import asyncio
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from raftsql.cluster.requests import Write
 from raftsql.database.compaction import Compacted, Compactor
 from raftsql.database.disk import Disk
-from raftsql.database.machine import Machine
 from raftsql.raft.messages import Position
 from raftsql.sql.commands import CommandKind, Why
 
@@ -25,12 +25,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("raftsql.cluster")
 
 CHECK_SECONDS = 1.0
-LOG_ENTRIES_MAX = 200_000
-"""The log is shortened when it holds more entries than this ..."""
 WAL_BYTES_MAX = 64 << 20
-"""... or the database's WAL is larger than this, so that reads stay fast and a restart short."""
-TAIL_ENTRIES = 20_000
-"""What stays in the log for followers that were away for a moment."""
+"""The log is also shortened when the database's WAL is larger, so that reads stay fast."""
 EXPIRE_SECONDS = 60.0
 
 
@@ -47,18 +43,31 @@ class _Silent:
         pass
 
 
+@dataclass(frozen=True, slots=True)
+class LogBounds:
+    """How long the log may get."""
+
+    entries_max: int = 200_000
+    """It is shortened when it holds more entries than this."""
+    tail_entries: int = 20_000
+    """What stays in it for followers that were away for a moment."""
+
+
 class Housekeeping:
     """Runs beside one replica, once a second."""
 
-    def __init__(self, runner: Runner) -> None:
+    def __init__(self, runner: Runner, bounds: LogBounds) -> None:
         """Nothing runs before `start`."""
         self._runner = runner
+        self._bounds = bounds
         self._timer: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._compactor: Compactor | None = None
         self._compacting = False
         self._lock = threading.Lock()
         """Held by whoever uses or closes the compactor, in whatever thread."""
+        self._closed = False
+        """The database is being replaced."""
         self._expired_at = 0.0
         self.compactions = 0
 
@@ -74,11 +83,17 @@ class Housekeeping:
         self.close_database()
 
     def close_database(self) -> None:
-        """Let go of the database's file."""
+        """Let go of the database's file, until `database_opened`."""
         with self._lock:
+            self._closed = True
             if self._compactor is not None:
                 self._compactor.close()
                 self._compactor = None
+
+    def database_opened(self) -> None:
+        """There is a database again, perhaps another one."""
+        with self._lock:
+            self._closed = False
 
     def _check(self) -> None:
         runner = self._runner
@@ -96,7 +111,7 @@ class Housekeeping:
 
     def _log_is_long(self) -> bool:
         raft_log = self._runner.node.log
-        if raft_log.applied - raft_log.base.index > LOG_ENTRIES_MAX:
+        if raft_log.applied - raft_log.base.index > self._bounds.entries_max:
             return True
         return self._wal_bytes() > WAL_BYTES_MAX
 
@@ -107,7 +122,7 @@ class Housekeeping:
         except FileNotFoundError:
             return 0
 
-    def compact(self) -> asyncio.Future[Compacted] | None:
+    def compact(self) -> asyncio.Future[Compacted | None] | None:
         """Shorten the log now, unless that is under way."""
         runner = self._runner
         if self._compacting or runner.node.installing is not None:
@@ -117,19 +132,25 @@ class Housekeeping:
         future.add_done_callback(self._durable)
         return future
 
-    def _make_durable(self) -> Compacted:
+    def _make_durable(self) -> Compacted | None:
         with self._lock:
+            if self._closed:
+                return None
             if self._compactor is None:
                 self._compactor = Compactor(self._runner.stores.database, Disk())
             return self._compactor.compact()
 
-    def _durable(self, done: asyncio.Future[Compacted]) -> None:
+    def _durable(self, done: asyncio.Future[Compacted | None]) -> None:
         runner = self._runner
         if done.cancelled() or runner.failure is not None:
             return
         error = done.exception()
         if error is not None:
             runner.fail(error)
+            return
+        compacted = done.result()
+        if compacted is None:
+            self._compacting = False
             return
         if self._wal_bytes() > WAL_BYTES_MAX:
             # A checkpoint beside a busy writer never gets to the WAL's end; between two applies
@@ -138,7 +159,8 @@ class Housekeeping:
         else:
             self._compacting = False
         raft_log = runner.node.log
-        upto = min(done.result().durable.index, raft_log.applied, raft_log.stored) - TAIL_ENTRIES
+        durable = min(compacted.durable.index, raft_log.applied, raft_log.stored)
+        upto = durable - self._bounds.tail_entries
         if upto > raft_log.base.index:
             position = raft_log.position(upto)
             runner.node.compact(upto)
@@ -155,10 +177,5 @@ class Housekeeping:
     def _shortened(self, _: None) -> None:
         self.compactions += 1
         base: Position = self._runner.node.log.base
+        self._runner.marking.log_shortened(base.index)
         log.info("n%d dropped its log up to entry %d", self._runner.node.id, base.index)
-
-    def at_marker(self, machine: Machine) -> None:
-        """An entry asks for something outside SQLite at exactly this place of the log."""
-        marker = machine.marker
-        assert marker is not None, "apply ends early at a marker only"
-        raise NotImplementedError(f"{marker.kind.name} is not supported yet")

@@ -18,19 +18,19 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol, TypeVar
 
-from raftsql.cluster.housekeeping import Housekeeping
+from raftsql.cluster.housekeeping import Housekeeping, LogBounds
 from raftsql.cluster.lane import Lane
+from raftsql.cluster.marking import Marking
 from raftsql.cluster.opening import Stores, open_node
 from raftsql.cluster.querying import Querying
 from raftsql.cluster.replica import Replica
 from raftsql.cluster.requests import Read
-from raftsql.database.disk import Disk
-from raftsql.database.installation import install
 from raftsql.database.machine import Machine
 from raftsql.database.readers import Readers
 from raftsql.raft.config import Config
 from raftsql.raft.messages import Entry, Envelope, NodeId, SnapshotMeta
 from raftsql.raft.ready import RoleChange, Save
+from raftsql.sql.commands import CommandKind, Restore
 
 T = TypeVar("T")
 
@@ -60,11 +60,14 @@ class Transport(Protocol):
     def applied(self) -> None:
         """Something was applied; the membership may be another."""
 
+    async def fetch_restore(self, restore: Restore) -> None:
+        """Get a restore's file from another node into `uploads`; FileMissing if nobody has it."""
+
 
 class Runner:
     """Runs one replica in an asyncio loop."""
 
-    def __init__(self, config: Config, stores: Stores) -> None:
+    def __init__(self, config: Config, stores: Stores, bounds: LogBounds | None = None) -> None:
         """Make the node; `start` brings it to life."""
         self.loop = asyncio.get_running_loop()
         self.stores = stores
@@ -78,7 +81,8 @@ class Runner:
         self.transport: Transport | None = None
         self.querying = Querying(self, self._pool)
         self.replica = Replica(self.node, self)
-        self.housekeeping = Housekeeping(self)
+        self.housekeeping = Housekeeping(self, bounds or LogBounds())
+        self.marking = Marking(self)
         self.failure: BaseException | None = None
         self.stopped = asyncio.Event()
         self._awake = False
@@ -190,16 +194,30 @@ class Runner:
     def _apply(self, entries: Sequence[Entry]) -> list[bytes | None]:
         machine = self.stores.machine
         answers = machine.apply(entries)
-        while len(answers) < len(entries) or machine.marker is not None:
-            self.housekeeping.at_marker(machine)
+        while machine.marker is not None and machine.marker.kind is CommandKind.VERIFY:
+            self.marking.verify(machine)
             answers += machine.apply(entries[len(answers) :])
         return answers
 
     def _applied(self, entries: Sequence[Entry], answers: list[bytes | None]) -> None:
-        self.replica.applied(entries, answers)
+        done = len(answers)
+        if done < len(entries):
+            # A restore is next: it takes its time, and the rest waits for it.
+            self.replica.applied_part(entries[:done], answers)
+            self.marking.restore(entries[done], partial(self._restored, entries[done + 1 :]))
+        else:
+            self.replica.applied(entries, answers)
         if self.transport is not None:
             self.transport.applied()
         self.wake()
+
+    def _restored(self, rest: Sequence[Entry], entry: Entry, answer: bytes | None) -> None:
+        """The restore is done; go on with what was handed out with it."""
+        if rest:
+            self.replica.applied_part([entry], [answer])
+            self.apply(rest)
+        else:
+            self._applied([entry], [answer])
 
     def on_database(
         self, job: Callable[[], T], then: Callable[[T], None], *, small: bool = True
@@ -223,24 +241,9 @@ class Runner:
         incoming = stores.database.with_name(stores.database.name + "-incoming")
         incoming.unlink(missing_ok=True)
         incoming.hardlink_to(received.path)
-        self._close_database()
-        install(incoming, stores.database, Disk())
-        stores.machine = Machine.open(stores.database)
-        stores.readers = Readers(stores.database)
+        self.marking.replace_database(incoming)
         stores.snapshots.delete(received)
         return snapshot
-
-    def _close_database(self) -> None:
-        """Close every connection; reads that run are cut, and their clients ask again."""
-        stores = self.stores
-        self.housekeeping.close_database()
-        stores.machine.close()
-        stores.readers.close()
-        give_up_at = time.monotonic() + 10
-        while stores.readers.outstanding:
-            if time.monotonic() > give_up_at:
-                raise TimeoutError("reads did not end, so the snapshot can't be installed")
-            time.sleep(0.001)
 
     def _installed(self, snapshot: SnapshotMeta) -> None:
         log.info("n%d installed a snapshot up to entry %d", self.node.id, snapshot.last.index)
@@ -294,6 +297,7 @@ class Runner:
             if timer is not None:
                 timer.cancel()
         self.housekeeping.stop()
+        self.marking.stop()
         if self.failure is None:
             self.replica.stop()
         await self._journal.close()

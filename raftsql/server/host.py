@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from raftsql.cluster.housekeeping import LogBounds
 from raftsql.cluster.opening import found_cluster, open_stores
 from raftsql.cluster.runner import Runner
 from raftsql.raft.config import Config
@@ -66,7 +67,8 @@ class Host:
             lease_ms=settings.lease_ms,
             drift_ms=settings.drift_ms,
         )
-        runner = self.runner = Runner(config, stores)
+        bounds = LogBounds(settings.log_entries_max, settings.log_tail_entries)
+        runner = self.runner = Runner(config, stores, bounds)
         self.peers.me = me
         self.peers.receiver = SnapshotReceiver(self.peers.unwelcome, stores.snapshots, self)
         self.links = Links(me, self)

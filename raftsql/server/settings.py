@@ -89,6 +89,8 @@ SETTINGS: Final = (
     Setting("election_ms", positive, 750, "silence after which others campaign", "MS"),
     Setting("lease_ms", positive, 300, "how long voters defend a leader they heard", "MS"),
     Setting("drift_ms", int, 30, "how far clocks may part within a lease", "MS"),
+    Setting("log_entries_max", positive, 200_000, "the log is shortened when it is longer", "N"),
+    Setting("log_tail_entries", positive, 20_000, "what stays of it for slow followers", "N"),
     Setting("ship_bytes_per_second", positive, 200 << 20, "bound on sending a snapshot", "N"),
     Setting("allow_fingerprint", str, "", "accept peers of this other fingerprint", "TEXT"),
     Setting("insecure", flag, False, "listen beyond loopback without TLS and users"),
@@ -114,6 +116,8 @@ class ServeSettings:
     election_ms: int
     lease_ms: int
     drift_ms: int
+    log_entries_max: int
+    log_tail_entries: int
     ship_bytes_per_second: int
     allow_fingerprint: str
     insecure: bool
