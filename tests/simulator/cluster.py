@@ -7,10 +7,18 @@ work again within a bound (liveness). A broken rule is an AssertionError whereve
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from random import Random
 
 from raftsql.raft.membership import Member, Membership, RemoveMember
-from raftsql.raft.messages import Envelope, HardState, InstallSnapshot, NodeId, SnapshotMeta
+from raftsql.raft.messages import (
+    Envelope,
+    HardState,
+    InstallSnapshot,
+    NodeId,
+    SnapshotMeta,
+    VoteReply,
+)
 from raftsql.raft.node import first_membership_entry
 from tests.simulator.clients import Client
 from tests.simulator.disk import Disk
@@ -46,6 +54,8 @@ class Cluster:
         self.digest = 0
         """Of all that happened, in order: two runs of one seed have the same."""
         self.trace = trace
+        self.on_vote: Callable[[Process], None] = lambda voter: None
+        """Told when a node gives its vote: a good moment to fail."""
         self.last_id = 0
         self.wiped: NodeId | None = None
         """A member whose disk is lost and that is not removed yet."""
@@ -71,7 +81,7 @@ class Cluster:
     def add_process(self, disk: Disk) -> Process:
         """A new node with an id that was never used."""
         self.last_id += 1
-        skew = 1 + self.chance.uniform(-1, 1) * self.settings.drift
+        skew = 1 + self.chance.choice([-1, 1, self.chance.uniform(-1, 1)]) * self.settings.drift
         clock = Clock(self.timeline, self.chance.randrange(1_000_000), skew)
         process = Process(self, self.last_id, disk, clock)
         self.processes[process.id] = process
@@ -107,6 +117,9 @@ class Cluster:
 
     def send(self, sender: Process, envelope: Envelope) -> None:
         """A node sends a message; its transport may notice that it was lost."""
+        message = envelope.message
+        if isinstance(message, VoteReply) and message.granted and not message.pre:
+            self.on_vote(sender)
         if not self.network.send(envelope) and self.chance.random() < 0.1:
             self.timeline.after(
                 self.chance.randrange(300 * MS), sender.input, sender.unreachable, envelope.target

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 
 from raftsql.raft.messages import ORIGIN, Entry, HardState, Position
@@ -19,9 +19,11 @@ from raftsql.raft.ready import Save
 class Disk:
     """The journal of one node."""
 
-    __slots__ = ("state", "base", "entries", "pending")
+    __slots__ = ("base", "entries", "on_loss", "pending", "state")
 
     def __init__(self, state: HardState, entries: Sequence[Entry] = ()) -> None:
+        self.on_loss: Callable[[Sequence[Entry]], None] = lambda lost: None
+        """Told of the durable entries that a truncation or a reset takes away."""
         self.state = state
         self.base = ORIGIN
         self.entries = list(entries)
@@ -85,6 +87,7 @@ class Disk:
 
     def reset(self, base: Position) -> None:
         """Start the log anew after `base`, durably."""
+        self.on_loss(self.entries[max(0, base.index - self.base.index) :])
         self.base, self.entries = base, []
 
     def compact(self, upto: int) -> None:
@@ -113,4 +116,6 @@ class Disk:
         )
         place = bisect_left(self.entries, save.entries[0].index, key=lambda entry: entry.index)
         assert self.base.index + place + 1 == save.entries[0].index, "durable: a gap in the log"
+        if place < len(self.entries):
+            self.on_loss(self.entries[place:])
         self.entries[place:] = save.entries[:count]

@@ -6,10 +6,11 @@ violation names the rule, and the table of planted bugs shows which rule caught 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from raftsql.raft.leader import Leader
-from raftsql.raft.membership import decode
+from raftsql.raft.membership import Membership, decode
 from raftsql.raft.messages import (
     AppendAccepted,
     Entry,
@@ -41,6 +42,9 @@ class Invariants:
         self.terms_committed = {1}
         self.entries: dict[tuple[int, int], tuple[Entry, int | None]] = {(1, 1): (founding, 0)}
         """Every entry ever appended, by index and term, and the term of the one before it."""
+        first = decode(founding.payload)
+        self.memberships: dict[tuple[int, int], tuple[int, Membership]] = {(1, 1): (1, first)}
+        """The membership in force at each of them, and the index of its entry."""
 
     # What a node has done.
 
@@ -86,11 +90,11 @@ class Invariants:
             return
         before = node.log.term(entries[0].index - 1)
         for entry in entries:
-            known = self.entries.get((entry.index, entry.term))
+            place = (entry.index, entry.term)
+            known = self.entries.get(place)
             if known is None:
-                self.entries[entry.index, entry.term] = (entry, before)
-                if entry.kind is EntryKind.MEMBERSHIP:
-                    self._changing(process, entry)
+                self.entries[place] = (entry, before)
+                self._new_entry(entry, before)
             else:
                 same, known_before = known
                 assert same is entry or same == entry, (
@@ -101,21 +105,27 @@ class Invariants:
                     f"of term {known_before} and one of term {before}"
                 )
             before = entry.term
+        index, in_force = self.memberships[entries[-1].index, entries[-1].term]
+        assert node.membership == in_force, (
+            f"membership: {process.id} does not have the one of entry {index} in its log in force"
+        )
 
-    def _changing(self, process: Process, entry: Entry) -> None:
-        """A leader has proposed a membership: the one before it must be settled."""
-        node = process.node
-        assert node is not None
-        steps = [step for step in node.history._steps if step[0] < entry.index]
-        index, before = steps[-1]
-        assert index <= len(self.committed), (
-            f"membership: {entry.index} changes it while {index} is not committed"
-        )
-        assert entry.term in self.terms_committed, (
-            f"membership: changed at {entry.index} before term {entry.term} committed anything"
-        )
-        parted = set(before.voters) ^ set(decode(entry.payload).voters)
-        assert len(parted) <= 1, f"membership: {sorted(parted)} change at once"
+    def _new_entry(self, entry: Entry, before: int | None) -> None:
+        """A leader has appended an entry; a membership only when the one before is settled."""
+        assert before is not None, "a leader's log is all there"
+        index, membership = self.memberships[entry.index - 1, before]
+        if entry.kind is EntryKind.MEMBERSHIP:
+            assert index <= len(self.committed), (
+                f"membership: {entry.index} changes it while {index} is not committed"
+            )
+            assert entry.term in self.terms_committed, (
+                f"membership: changed at {entry.index} before term {entry.term} committed anything"
+            )
+            after = decode(entry.payload)
+            parted = set(membership.voters) ^ set(after.voters)
+            assert len(parted) <= 1, f"membership: {sorted(parted)} change at once"
+            index, membership = entry.index, after
+        self.memberships[entry.index, entry.term] = (index, membership)
 
     def _elected(self, process: Process) -> None:
         node = process.node
@@ -131,10 +141,15 @@ class Invariants:
                 f"entry {newest.index}"
             )
             self._check_holds(process, newest)
+        self._check_leases(process, node.term)
+
+    def _check_leases(self, process: Process, term: int) -> None:
+        """Nobody else may answer from a lease while this one leads."""
         for rival in self.processes:
-            if rival is not process and rival.holds_lease():
-                raise AssertionError(
-                    f"lease: {process.id} leads term {node.term} while {rival.id} holds a lease"
+            if rival.leads and rival is not process and rival.holds_lease():
+                assert rival.node is not None
+                assert rival.node.term > term, (
+                    f"lease: {process.id} leads term {term} while {rival.id} holds a lease"
                 )
 
     def _check_holds(self, process: Process, entry: Entry) -> None:
@@ -165,6 +180,12 @@ class Invariants:
             self.terms_committed.update(entry.term for entry in found)
             assert known[-1].index == len(known), "applied: a committed entry was never seen"
             first = len(known) + 1
+        if process.leads:
+            assert known[-1].term == node.term, (
+                f"commit rule: {process.id}, leading term {node.term}, commits {len(known)} of "
+                f"term {known[-1].term} by counting"
+            )
+            self._check_leases(process, node.term)
         self._check_quorum(process, known[-1])
         for other in self.processes:
             leader = other.node
@@ -211,6 +232,14 @@ class Invariants:
         assert durable.term > term or (durable.term, durable.vote) == (term, candidate), (
             f"durable: {process.id} votes for {candidate} in term {term} before its disk"
         )
+
+    def lost(self, entries: Sequence[Entry]) -> None:
+        """A disk lets go of durable entries."""
+        for entry in entries:
+            committed = entry.index <= len(self.committed) and self.committed[entry.index - 1]
+            assert committed is not entry, (
+                f"durable: committed entry {entry.index} is taken back from a disk"
+            )
 
     def applied(self, entry: Entry) -> None:
         """A state machine applies an entry."""

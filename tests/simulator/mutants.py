@@ -117,7 +117,10 @@ def commits_old_terms_by_counting() -> list[Patch]:
     return commits_at(lambda leader: agreed(matches(leader, leader.node.log.stored)), any_term=True)
 
 
-@mutant("a follower commits up to the end of its log, not up to what this append verified")
+@mutant(
+    "a follower commits up to the end of its log, not up to what this append verified (and the "
+    "leader goes back further than it must, without which nothing comes of it)"
+)
 def commits_beyond_the_verified() -> list[Patch]:
     right = Follower._on_append
 
@@ -127,7 +130,20 @@ def commits_beyond_the_verified() -> list[Patch]:
         if self.node.installing is None and log.holds(append.prev):
             self.node.commit(min(append.commit, log.last.index))
 
-    return [(Follower, "_on_append", on_append)]
+    return [(Follower, "_on_append", on_append), *goes_back_too_far()]
+
+
+def goes_back_too_far() -> list[Patch]:
+    """No bug: a leader that asks for more of the follower's log than it must."""
+    right = Leader._on_rejected
+
+    def on_rejected(self: Leader, source: NodeId, progress: Any, message: Any) -> None:
+        right(self, source, progress, message)
+        if isinstance(progress.flow, Probing):
+            lowest = max(progress.match, self.node.log.base.index) + 1
+            progress.next_index = max(lowest, progress.next_index - 4)
+
+    return [(Leader, "_on_rejected", on_rejected)]
 
 
 @mutant("a follower commits what a read's answer says, verified or not")
@@ -492,7 +508,6 @@ def membership_on_commit() -> list[Patch]:
     return [
         (Node, "append", append),
         (Node, "commit", commit),
-        (Node, "_note_stored_memberships", lambda self: None),
     ]
 
 

@@ -93,6 +93,10 @@ class Network:
         """Cut these directions."""
         self.cut.update(links)
 
+    def unblock(self, links: Iterable[Link]) -> None:
+        """These directions work again."""
+        self.cut.difference_update(links)
+
     def clog(self, links: Iterable[Link]) -> None:
         """Hold what is sent in these directions."""
         self.clogged.update(links)

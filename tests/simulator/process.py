@@ -75,6 +75,7 @@ class Process:
         self.config = world.settings.config(node_id)
         self.clock = clock
         self.disk = disk
+        disk.on_loss = world.invariants.lost
         self.disk_us = world.settings.disk_us
         self.machine = Machine()
         self.checkpoint = Machine()
@@ -96,6 +97,7 @@ class Process:
         self._timer_at: int | None = None
         self._timer = 0
         self._disk_busy = False
+        self._disk_turn = 0
         self._work: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._working = False
         self._requests: list[WriteWaiter] = []
@@ -325,15 +327,23 @@ class Process:
 
     # The disk.
 
+    def set_disk_speed(self, disk_us: int) -> None:
+        """From now on a write takes about so long, the one under way too."""
+        self.disk_us = disk_us
+        if self._disk_busy:
+            self._disk_busy = False
+            self._start_disk()
+
     def _start_disk(self) -> None:
         if not self._disk_busy and self.disk.pending:
             self._disk_busy = True
+            self._disk_turn += 1
             delay = 20 + int(self.chance.expovariate(1.0) * self.disk_us)
-            self.timeline.after(delay, self._disk_done, self.incarnation)
+            self.timeline.after(delay, self._disk_done, self.incarnation, self._disk_turn)
 
-    def _disk_done(self, incarnation: int) -> None:
+    def _disk_done(self, incarnation: int, turn: int) -> None:
         """The disk goes on while the process is paused; only the news of it waits."""
-        if incarnation != self.incarnation:
+        if incarnation != self.incarnation or turn != self._disk_turn:
             return
         self._disk_busy = False
         number = self.disk.finish()

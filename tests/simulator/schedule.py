@@ -38,8 +38,20 @@ class Schedule:
         self.chance = world.chance
         self.settings = world.settings
         self.running = True
+        self._voter_doomed = False
+        world.on_vote = self._voted
         self._names = list(self.settings.faults)
         self._weights = list(self.settings.faults.values())
+
+    def crash_voter(self) -> None:
+        """The next one to vote ends right after, and starts again at once."""
+        self._voter_doomed = True
+
+    def _voted(self, voter: Process) -> None:
+        if self._voter_doomed and self.chance.random() < 0.5:
+            self._voter_doomed = False
+            delay = self.chance.randrange(MS)
+            self.world.timeline.after(delay, self._crash, voter, self._while(1, 3))
 
     def begin(self) -> None:
         """The next fault comes after a while."""
@@ -60,11 +72,12 @@ class Schedule:
     def _while(self, low_ms: int, high_ms: int) -> int:
         return self.chance.randrange(low_ms, high_ms) * MS
 
-    def _cut(self, links: list[Link]) -> None:
-        """Cut links, and heal the network after a while."""
+    def _cut(self, links: list[Link], high_ms: int = 0) -> None:
+        """Cut links for a while."""
         self.world.network.block(links)
+        high_ms = high_ms or self.chance.choice([200, 1000, 2000])
         self.world.timeline.after(
-            self._while(50, self.chance.choice([200, 1000, 2000])), self.world.network.heal
+            self._while(high_ms // 4, high_ms), self.world.network.unblock, links
         )
 
     def mend(self) -> None:
@@ -74,7 +87,7 @@ class Schedule:
         world.network.heal()
         world.network.weather = type(world.network.weather).fair()
         for process in world.alive():
-            process.disk_us = 100
+            process.set_disk_speed(100)
             process.resume()
             if not process.up:
                 process.start()
@@ -123,14 +136,20 @@ class Schedule:
             self._cut(one_way(others, [leader.id]))
 
     def clog(self) -> None:
-        """Some links hold their messages for a while."""
+        """Some links hold their messages for a while; some transports notice."""
         nodes = [process.id for process in self.world.alive()]
         pairs = one_way(nodes, nodes)
-        if pairs:
-            self.world.network.clog(
-                self.chance.sample(pairs, self.chance.randrange(1, len(pairs) + 1))
-            )
-            self.world.timeline.after(self._while(50, 1500), self.world.network.unclog)
+        if not pairs:
+            return
+        chosen = self.chance.sample(pairs, self.chance.randrange(1, len(pairs) + 1))
+        self.world.network.clog(chosen)
+        held_us = self._while(50, 1500)
+        self.world.timeline.after(held_us, self.world.network.unclog)
+        for source, target in chosen:
+            if self.chance.random() < 0.3:
+                process = self.world.processes[source]
+                delay = self.chance.randrange(held_us)
+                self.world.timeline.after(delay, process.input, process.unreachable, target)
 
     def heal(self) -> None:
         """Every link works again."""
@@ -201,7 +220,7 @@ class Schedule:
         if victim is None:
             return
         usual = self.settings.disk_us
-        victim.disk_us = usual * self.chance.choice([10, 100, 1000])
+        victim.set_disk_speed(usual * self.chance.choice([10, 100, 1000]))
         self.world.timeline.after(self._while(50, 2000), self._quick_disk, victim)
         if self.chance.random() < 0.3:  # It fails for good, and is replaced with all that is on it.
             self.world.timeline.after(
@@ -209,7 +228,7 @@ class Schedule:
             )
 
     def _quick_disk(self, victim: Process) -> None:
-        victim.disk_us = self.settings.disk_us
+        victim.set_disk_speed(self.settings.disk_us)
 
     def usurp(self) -> None:
         """The sharpest test of a lease: while the leader serves reads, the others are led to
@@ -218,28 +237,50 @@ class Schedule:
         others = [p for p in world.alive() if p is not leader and p.up]
         if leader is None or not others:
             return
+        if self.chance.random() < 0.4:  # Its answers come when all is over.
+            world.network.clog(one_way([p.id for p in others], [leader.id]))
+            late = self._while(0, 100)
+            world.timeline.after(late, self._usurp, leader, others, False, 0.0)
+            world.timeline.after(self._while(400, 750), world.network.unclog)
+            return
         early = self.chance.sample(others, self.chance.randrange(len(others)))
-        world.network.block(self._cut_off(leader, early))
-        world.timeline.after(self._while(0, 1000), self._usurp, leader, others)
+        self._cut(self._cut_off(leader, early), 2000)
+        self._report_dead(leader, early, late_ms=200)
+        both, crashes = self.chance.random() < 0.5, self.chance.choice([0.0, 0.7])
+        world.timeline.after(self._while(0, 1200), self._usurp, leader, others, both, crashes)
 
-    def _cut_off(self, leader: Process, others: list[Process]) -> list[Link]:
+    def _report_dead(self, leader: Process, others: list[Process], *, late_ms: int) -> None:
+        """A connection that broke when the leader's process ended, however long ago that was."""
+        for other in others:
+            delay = self._while(2, late_ms)
+            self.world.timeline.after(delay, other.input, other.process_ended, leader.id)
+
+    def _cut_off(
+        self, leader: Process, others: list[Process], *, both: bool | None = None
+    ) -> list[Link]:
         ids = [process.id for process in others]
-        if self.chance.random() < 0.5:
-            return two_way([leader.id], ids)
-        return one_way([leader.id], ids)
+        if both is None:
+            both = self.chance.random() < 0.5
+        return two_way([leader.id], ids) if both else one_way([leader.id], ids)
 
-    def _usurp(self, leader: Process, others: list[Process]) -> None:
+    def _usurp(self, leader: Process, others: list[Process], both: bool, crashes: float) -> None:
         if not self.running:
             return
         world = self.world
-        world.network.block(self._cut_off(leader, others))
+        self._cut(self._cut_off(leader, others, both=both), 2000)
         for other in others:
-            if self.chance.random() < 0.4:
+            if self.chance.random() < crashes:
                 world.timeline.after(self._while(0, 20), self._crash, other, self._while(1, 5))
-            # A connection that broke when the leader's process ended, however long ago.
-            world.timeline.after(self._while(0, 300), other.input, other.process_ended, leader.id)
+        self._report_dead(leader, others, late_ms=self.chance.choice([20, 20, 300]))
         self._watch(leader, times=60, every_ms=10)
-        world.timeline.after(self._while(500, 1500), world.network.heal)
+        self._write_at(others, 350, 900)
+
+    def _write_at(self, processes: list[Process], low_ms: int, high_ms: int) -> None:
+        """Clients turn to these."""
+        for client in self.world.clients:
+            target = self.chance.choice(processes)
+            delay = self._while(low_ms, high_ms)
+            self.world.timeline.after(delay, self.world.extra_write, client, target)
 
     def coup(self) -> None:
         """The leader hands over, and is cut off before it can hear what came of it."""
@@ -249,14 +290,20 @@ class Schedule:
         others = [p for p in world.alive() if p is not leader and p.up]
         if not others:
             return
+        self.crash_voter()
         leader.input(self._transfer, leader, self.chance.choice(others).id)
+        if self.chance.random() < 0.5:  # And to another one before the first can answer.
+            second = self.chance.choice(others).id
+            world.timeline.after(self._while(0, 3), leader.input, self._transfer, leader, second)
+        for other in others:
+            if self.chance.random() < 0.3:
+                world.timeline.after(self._while(0, 20), self._crash, other, self._while(1, 5))
         world.timeline.after(self._while(0, 10), self._isolate, leader, others)
         self._watch(leader, times=40, every_ms=10)
-        world.timeline.after(self._while(200, 1500), world.network.heal)
 
     def _isolate(self, leader: Process, others: list[Process]) -> None:
         if self.running:
-            self.world.network.block(self._cut_off(leader, others))
+            self._cut(self._cut_off(leader, others), 1500)
 
     def strand(self) -> None:
         """The leader takes writes that nobody else gets, and the others go on without it."""
@@ -264,17 +311,19 @@ class Schedule:
         if leader is None:
             return
         others = [process.id for process in world.alive() if process is not leader]
-        world.network.block(one_way([leader.id], others))
+        self._cut(one_way([leader.id], others), 2500)
         for client in world.clients:
             for _ in range(self.chance.randrange(1, 5)):
                 world.timeline.after(self._while(0, 30), world.extra_write, client, leader)
+        if self.chance.random() < 0.5:
+            self.change()
+        self._write_at([p for p in world.alive() if p is not leader] or [leader], 400, 2000)
         if self.chance.random() < 0.7:
             world.timeline.after(self._while(20, 80), self._crash, leader, self._while(200, 2500))
             for other in world.alive():
                 if other is not leader and self.chance.random() < 0.7:
                     delay = self._while(80, 400)
                     world.timeline.after(delay, other.input, other.process_ended, leader.id)
-        world.timeline.after(self._while(500, 2500), world.network.heal)
 
     def _watch(self, leader: Process, *, times: int, every_ms: int) -> None:
         """Clients go on reading at one that leads, or believes so."""

@@ -68,7 +68,8 @@ FAULTS = {
     "change": 14,
     "wipe": 2,
     "burst": 4,
-    "usurp": 6,
+    "crash_voter": 3,
+    "usurp": 8,
     "coup": 5,
     "strand": 6,
     "unreachable": 4,
@@ -82,6 +83,11 @@ def drawn(chance: Random) -> Settings:
     faults["heal"] = FAULTS["heal"]
     calm = chance.random() < 0.25
     pick = chance.choice
+    limits = _limits(chance)
+    drift = pick([0.0, 0.02, 0.045, 0.045, 0.3])
+    if drift == 0.3:
+        limits["drift_ms"] = 150  # So much difference must be allowed for.
+        faults["usurp"] = 40
     return Settings(
         founders=pick([1, 2, 3, 3, 3, 3, 4, 5, 5]),
         processes_max=8,
@@ -91,10 +97,10 @@ def drawn(chance: Random) -> Settings:
         weather=_weather(chance, calm=calm),
         clients=pick([2, 4, 6]),
         keys=pick([1, 2, 4]),
-        think_ms=pick([10, 30, 80]),
+        think_ms=pick([10, 30, 80, 400]),
         reads=pick([0.2, 0.5, 0.7]),
         lease_reads=pick([0.0, 0.5, 0.9]),
-        drift=pick([0.0, 0.02, 0.045]),
+        drift=drift,
         gather_us=pick([50, 300, 2000]),
         disk_us=pick([100, 200, 1000, 5000]),
         apply_us=pick([20, 100, 1000]),
@@ -103,7 +109,7 @@ def drawn(chance: Random) -> Settings:
         log_tail=pick([0, 3, 20]),
         ship_fails=pick([0.0, 0.1, 0.4]),
         install_fails=pick([0.0, 0.1, 0.3]),
-        limits=_limits(chance),
+        limits=limits,
     )
 
 
