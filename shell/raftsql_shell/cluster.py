@@ -1,0 +1,153 @@
+"""What nodes say of themselves, and what operators ask of them: a client of the admin service.
+
+The one module of the shell that speaks gRPC by itself: the driver is for SQL.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import grpc
+
+from raftsql_proto import admin_pb2
+from raftsql_proto.admin_pb2_grpc import AdminStub
+from raftsql_shell.errors import CommandError
+
+if TYPE_CHECKING:
+    from raftsql_driver.address import Address
+
+ASK_SECONDS: Final = 15.0
+STATUS_SECONDS: Final = 2.0
+_OPTIONS: Final = (("grpc.enable_http_proxy", 0), ("grpc.max_reconnect_backoff_ms", 1000))
+_SILENT: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+@dataclass(slots=True)
+class Seen:
+    """A node, as it was found a moment ago."""
+
+    address: str
+    picture: dict[str, Any] = field(default_factory=dict)
+    """What it says of itself; empty when it gave no answer."""
+    problem: str = ""
+    latency_s: float = 0.0
+
+
+class Nodes:
+    """The nodes of a cluster; channels to them are kept."""
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._channels: dict[str, grpc.Channel] = {}
+        self._known = list(address.nodes)
+
+    def status(self, node: str, *, timeout: float = STATUS_SECONDS) -> Seen:
+        """One node's picture of itself."""
+        return self._all([node], timeout)[0]
+
+    def pictures(self) -> list[Seen]:
+        """All nodes of the cluster, asked at the same time: members, and who was named."""
+        seen = {each.address: each for each in self._all(self._known, STATUS_SECONDS)}
+        others = [
+            member["address"]
+            for each in list(seen.values())
+            for member in each.picture.get("members", ())
+            if member["address"] not in seen
+        ]
+        seen |= {each.address: each for each in self._all(list(dict.fromkeys(others)))}
+        self._known = list(seen)
+        return list(seen.values())
+
+    def ask(self, call: Callable[[AdminStub], Callable[..., Any]], request: Any) -> Any:
+        """Ask any node for something that one of them can do."""
+        problem = "no node is known"
+        for node in self._known:
+            try:
+                return call(AdminStub(self._channel(node)))(request, timeout=ASK_SECONDS)
+            except grpc.RpcError as error:
+                problem = _problem(error, node)
+                if error.code() not in _SILENT:
+                    raise CommandError(problem) from error
+        raise CommandError(problem)
+
+    def transfer(self, node: int) -> int:
+        """Hand leadership to a node, 0 for whoever is most level; who has it now."""
+        reply = self.ask(lambda stub: stub.Transfer, admin_pb2.TransferRequest(node=node))
+        return int(reply.leader)
+
+    def add(self, node: int, *, learner: bool) -> list[dict[str, Any]]:
+        """Give a node its vote, or take it away; the members."""
+        request = admin_pb2.AddMemberRequest(node=node, learner=learner)
+        return _members(self.ask(lambda stub: stub.AddMember, request))
+
+    def remove(self, node: int) -> list[dict[str, Any]]:
+        """Remove a node for good; the members."""
+        request = admin_pb2.RemoveMemberRequest(node=node)
+        return _members(self.ask(lambda stub: stub.RemoveMember, request))
+
+    def compact(self) -> int:
+        """Drop the log that the database file replaces; up to which entry."""
+        request = admin_pb2.CompactRequest()
+        return int(self.ask(lambda stub: stub.Compact, request).dropped_upto)
+
+    def close(self) -> None:
+        """Close all channels."""
+        for channel in self._channels.values():
+            channel.close()
+        self._channels.clear()
+
+    def _all(self, nodes: list[str], timeout: float = STATUS_SECONDS) -> list[Seen]:
+        calls = [self._begin(node, timeout) for node in nodes]
+        return [_ended(*call) for call in calls]
+
+    def _begin(self, node: str, timeout: float) -> tuple[Seen, Any, list[float]]:
+        seen, ended = Seen(node), [time.perf_counter()]
+        stub = AdminStub(self._channel(node))
+        future = stub.Status.future(admin_pb2.StatusRequest(), timeout=timeout)
+        future.add_done_callback(lambda _: ended.append(time.perf_counter()))
+        return seen, future, ended
+
+    def _channel(self, node: str) -> grpc.Channel:
+        channel = self._channels.get(node)
+        if channel is None:
+            channel = self._channels[node] = _channel(node, self._address)
+        return channel
+
+
+def _channel(node: str, address: Address) -> grpc.Channel:
+    if not address.tls:
+        return grpc.insecure_channel(node, options=_OPTIONS)
+    root, key, certificate = (
+        Path(path).read_bytes() if path else None
+        for path in (address.sslrootcert, address.sslkey, address.sslcert)
+    )
+    credentials = grpc.ssl_channel_credentials(root, key, certificate)
+    return grpc.secure_channel(node, credentials, options=_OPTIONS)
+
+
+def _ended(seen: Seen, future: Any, times: list[float]) -> Seen:
+    try:
+        seen.picture = json.loads(future.result().json)
+    except grpc.RpcError as error:
+        seen.problem = _problem(error, seen.address)
+    seen.latency_s = (times[1] if len(times) > 1 else time.perf_counter()) - times[0]
+    return seen
+
+
+def _members(reply: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(reply.json)
+    return found
+
+
+def _problem(error: grpc.RpcError, node: str) -> str:
+    code = error.code()
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return "not offered by this server yet"
+    if code in _SILENT:
+        return f"no answer from {node}"
+    return str(error.details() or code.name)

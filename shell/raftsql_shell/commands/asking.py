@@ -1,0 +1,71 @@
+"""About statements: their plan, the cluster's verdict, their parameters, running them again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from raftsql_shell import literals
+from raftsql_shell.commands import command, words
+from raftsql_shell.errors import CommandError, caret, indented
+
+if TYPE_CHECKING:
+    from raftsql_shell.shell import Shell
+
+
+@command(".explain SQL", raw=True)
+def explain(shell: Shell, arguments: list[str]) -> None:
+    """Show how SQLite would find the rows, as a tree; the statement is not run."""
+    from raftsql_shell.plan import tree
+
+    sql = "EXPLAIN QUERY PLAN " + arguments[0]
+    shell.last_statement = sql
+    shell.text(tree(shell.session.execute(sql).fetchall()))
+
+
+@command(".check SQL", raw=True)
+def check(shell: Shell, arguments: list[str]) -> None:
+    """Ask whether all nodes would come to the same rows by a statement; it is not run.
+
+    The verdict is `pure`, `pinned` (clock and chance travel with the statement, so that all nodes
+    see the same) or `refused`, with the reason and what to write instead.
+    """
+    sql = arguments[0]
+    found = shell.session.examine(sql)
+    lines = [f"{found.verdict} ({found.kind})" if found.kind else found.verdict]
+    if found.detail:
+        lines.append(indented(found.detail))
+    if found.position >= 0:
+        lines.append(indented(caret(sql, found.position)))
+    shell.text("\n".join(lines))
+
+
+@command(".parameter [list|set|unset|clear] [NAME] [VALUE]", raw=True)
+def parameter(shell: Shell, arguments: list[str]) -> None:
+    """Give values to the named parameters of statements, as :name.
+
+    `.parameter set NAME VALUE` takes a number, NULL, x'00ff' for a blob, or a text. A text that
+    looks like one of those is put into single quotes. `.parameter` alone lists them.
+    """
+    values = shell.session.parameters
+    verb, _, rest = (arguments[0] if arguments else "list").partition(" ")
+    name, _, given = rest.strip().partition(" ")
+    name = name.lstrip(":@$")
+    if verb == "list" and not rest:
+        rows = [(f":{each}", literals.literal(value)) for each, value in values.items()]
+        shell.table(["parameter", "value"], rows)
+    elif verb == "set" and name.isidentifier() and given.strip():
+        text = given.strip()
+        if text[0] == text[-1] == '"' and len(text) > 1:
+            values[name] = words(text)[0]
+        else:
+            values[name] = literals.value(text)
+    elif verb == "unset" and name in values:
+        del values[name]
+    elif verb == "unset":
+        raise CommandError(f"there is no parameter {name}")
+    elif verb == "clear" and not rest:
+        values.clear()
+    else:
+        raise CommandError(
+            "usage: .parameter set NAME VALUE, .parameter unset NAME, .parameter clear"
+        )

@@ -1,0 +1,176 @@
+"""The cluster: who is in it, who leads, and what operators do about that."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from raftsql_shell.commands import command
+from raftsql_shell.errors import CommandError
+from raftsql_shell.look import Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from raftsql_shell.cluster import Nodes, Seen
+    from raftsql_shell.shell import Shell
+
+
+@contextmanager
+def _nodes(shell: Shell) -> Iterator[Nodes]:
+    from raftsql_shell.cluster import Nodes
+
+    nodes = Nodes(shell.session.address)
+    try:
+        yield nodes
+    finally:
+        nodes.close()
+
+
+@command(".status [--watch] [SECONDS]")
+def status(shell: Shell, arguments: list[str]) -> None:
+    """Show all nodes: role, term, applied index, how far behind the leader, how soon they answer.
+
+    With --watch the picture is drawn again every SECONDS (1 when not given), until Ctrl-C.
+    """
+    watch = arguments[:1] == ["--watch"]
+    if arguments and not watch:
+        raise CommandError("usage: .status [--watch] [SECONDS]")
+    with _nodes(shell) as nodes:
+        if not watch:
+            shell.table(COLUMNS, rows_of(nodes.pictures()))
+            return
+        from raftsql_shell.watching import repeat, seconds_of
+
+        pause_s = seconds_of(arguments[1]) if len(arguments) > 1 else 1.0
+        repeat(shell, pause_s, lambda: shell.table(COLUMNS, rows_of(nodes.pictures())))
+
+
+COLUMNS = ("node", "address", "role", "term", "applied", "lag", "latency ms")
+
+
+def rows_of(seen: list[Seen]) -> list[Row]:
+    """A row for each node; the lag is in entries behind the leader's commit."""
+    committed = max((each.picture.get("commit_index") or 0 for each in seen), default=0)
+    numbers = {
+        member["address"]: member["node_id"]
+        for each in seen
+        for member in each.picture.get("members", ())
+    }
+    rows: list[Row] = []
+    for each in seen:
+        picture = each.picture
+        if not picture:
+            number = numbers.get(each.address)
+            rows.append((number, each.address, f"({each.problem})", None, None, None, None))
+            continue
+        applied = picture.get("applied_index") or 0
+        rows.append(
+            (
+                picture.get("node_id"),
+                each.address,
+                picture.get("role"),
+                picture.get("term"),
+                applied,
+                max(0, committed - applied),
+                round(each.latency_s * 1000, 1),
+            )
+        )
+    return sorted(rows, key=lambda row: (row[0] is None, row[0] or 0, row[1]))
+
+
+@command(".members")
+def members(shell: Shell, arguments: list[str]) -> None:
+    """List who belongs to the cluster, who votes, and how far the leader knows them to be."""
+    with _nodes(shell) as nodes:
+        shell.table(MEMBER_COLUMNS, [_member(each) for each in _leading(nodes)["members"]])
+
+
+MEMBER_COLUMNS = ("node", "address", "role", "match", "heard ms ago")
+
+
+def _member(member: dict[str, Any]) -> Row:
+    role = "leader" if member["leader"] else "voter" if member["voter"] else "learner"
+    heard = member.get("heard_ms_ago")
+    return (member["node_id"], member["address"], role, member.get("match"), heard)
+
+
+def _leading(nodes: Nodes) -> dict[str, Any]:
+    """The leader's picture; where there is no leader, that of any node that answers."""
+    answering = [each for each in nodes.pictures() if each.picture]
+    if not answering:
+        raise CommandError("no node answers")
+    leading = [each.picture for each in answering if each.picture.get("role") == "leader"]
+    return max(leading, key=lambda picture: picture["term"], default=answering[0].picture)
+
+
+@command(".leader")
+def leader(shell: Shell, arguments: list[str]) -> None:
+    """Tell which node leads, and in which term."""
+    with _nodes(shell) as nodes:
+        found = _leading(nodes)
+    if not found.get("leader"):
+        raise CommandError("no leader is known; is a majority of the nodes running?")
+    shell.table(
+        ("node", "address", "term"), [(found["leader"], found["leader_address"], found["term"])]
+    )
+
+
+@command(".transfer [NODE]")
+def transfer(shell: Shell, arguments: list[str]) -> None:
+    """Hand leadership to a node, or to whoever is most level."""
+    with _nodes(shell) as nodes:
+        leads = nodes.transfer(_number(arguments[0]) if arguments else 0)
+    shell.note(f"node {leads} leads")
+
+
+@command(".add NODE [--learner]")
+def add(shell: Shell, arguments: list[str]) -> None:
+    """Give a node that has joined its vote; with --learner, take the vote away and keep the node.
+
+    A node joins by being started with `raftsql serve --join` and the address of a member.
+    """
+    if arguments[1:] not in ([], ["--learner"]):
+        raise CommandError("usage: .add NODE [--learner]")
+    with _nodes(shell) as nodes:
+        found = nodes.add(_number(arguments[0]), learner=len(arguments) > 1)
+    shell.table(MEMBER_COLUMNS, [_member(each) for each in found])
+
+
+@command(".remove NODE")
+def remove(shell: Shell, arguments: list[str]) -> None:
+    """Take a node out of the cluster, for good: it can't come back under its number."""
+    with _nodes(shell) as nodes:
+        found = nodes.remove(_number(arguments[0]))
+    shell.table(MEMBER_COLUMNS, [_member(each) for each in found])
+
+
+@command(".compact")
+def compact(shell: Shell, arguments: list[str]) -> None:
+    """Make the connected node's database durable and drop the log that it replaces."""
+    with _nodes(shell) as nodes:
+        shell.note(f"the log begins after entry {nodes.compact()}")
+
+
+@command(".verify")
+def verify(shell: Shell, arguments: list[str]) -> None:
+    """Compare the checksums of all nodes' tables at one place of the log."""
+    raise CommandError("not offered by this server yet")
+
+
+@command(".snapshot")
+def snapshot(shell: Shell, arguments: list[str]) -> None:
+    """Take a snapshot on the connected node."""
+    raise CommandError("not offered by this server yet")
+
+
+@command(".metrics [PATTERN]")
+def metrics(shell: Shell, arguments: list[str]) -> None:
+    """Show the connected node's counters."""
+    raise CommandError("not offered by this server yet")
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise CommandError(f"{text!r}: a node is named by its number, as in .members")
+    return int(text)

@@ -1,0 +1,73 @@
+"""Results that are longer than the screen go to a pager; those that fit never do.
+
+The pager is started when the first page is full, and reads the rest as it comes. Leaving it early
+ends the result: no more rows are fetched.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import chain
+
+
+def program(chosen: str) -> str:
+    """The pager's command line; empty where there is none."""
+    line = chosen or os.environ.get("PAGER", "") or "less"
+    if line == "off":
+        return ""
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        return ""
+    return line if words and shutil.which(words[0]) else ""
+
+
+def write(pieces: Iterable[str], line: str) -> None:
+    """Write to the terminal, through the pager once the screen is full."""
+    height = shutil.get_terminal_size().lines - 2
+    coming = iter(pieces)
+    held, lines = [], 0
+    for piece in coming:
+        held.append(piece)
+        lines += piece.count("\n")
+        if lines > height:
+            break
+    else:
+        sys.stdout.write("".join(held))
+        sys.stdout.flush()
+        return
+    _page(chain(held, coming), line)
+
+
+def _page(pieces: Iterator[str], line: str) -> None:
+    environment = {"LESS": "-SRX", "LESSCHARSET": "utf-8", **os.environ}
+    pager = subprocess.Popen(
+        line, shell=True, stdin=subprocess.PIPE, text=True, encoding="utf-8", env=environment
+    )
+    assert pager.stdin is not None, "a pipe was asked for"
+    try:
+        with suppress(BrokenPipeError):
+            for piece in pieces:
+                pager.stdin.write(piece)
+    finally:
+        with suppress(BrokenPipeError):
+            pager.stdin.close()
+        with _interrupts_are_its_own():
+            pager.wait()
+
+
+@contextmanager
+def _interrupts_are_its_own() -> Iterator[None]:
+    """Ctrl-C in a pager stops a search there, and is nothing to us."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
