@@ -41,7 +41,9 @@ class Client:
         world = self.world
         if not world.busy:
             return
-        if world.chance.random() < world.settings.reads:
+        if world.timeline.now < world.quiet_until:
+            self.begin()
+        elif world.chance.random() < world.settings.reads:
             self._read()
         else:
             self.sequence += 1

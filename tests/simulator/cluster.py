@@ -51,6 +51,8 @@ class Cluster:
         """The last session that is not a client's main one."""
         self.busy = True
         """Clients go on."""
+        self.quiet_until = 0
+        """Clients rest until then, so that nodes which are cut off don't fall behind."""
         self.digest = 0
         """Of all that happened, in order: two runs of one seed have the same."""
         self.trace = trace

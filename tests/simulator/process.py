@@ -190,6 +190,7 @@ class Process:
             mail.insert(0, (self._tick, ()))
         for call, arguments in mail:
             call(*arguments)
+            self.world.invariants.after_input(self)
         self._touch()
 
     # Inputs.

@@ -243,11 +243,16 @@ class Schedule:
             world.timeline.after(late, self._usurp, leader, others, False, 0.0)
             world.timeline.after(self._while(400, 750), world.network.unclog)
             return
-        early = self.chance.sample(others, self.chance.randrange(len(others)))
-        self._cut(self._cut_off(leader, early), 2000)
+        # Some have missed the leader for a while; the others may forget it by a crash.
+        early = self.chance.sample(others, self.chance.randrange(1, max(2, len(others))))
+        if self.chance.random() < 0.6:
+            world.quiet_until = world.timeline.now + self._while(1000, 2000)
+        self._cut(self._cut_off(leader, early), 5000)
         self._report_dead(leader, early, late_ms=200)
-        both, crashes = self.chance.random() < 0.5, self.chance.choice([0.0, 0.7])
-        world.timeline.after(self._while(0, 1200), self._usurp, leader, others, both, crashes)
+        both, crashes = self.chance.random() < 0.5, self.chance.choice([0.0, 0.9])
+        late = self._while(300, 1200)
+        rest = [process for process in others if process not in early]
+        world.timeline.after(late, self._usurp, leader, rest, both, crashes)
 
     def _report_dead(self, leader: Process, others: list[Process], *, late_ms: int) -> None:
         """A connection that broke when the leader's process ended, however long ago that was."""
@@ -277,6 +282,8 @@ class Schedule:
 
     def _write_at(self, processes: list[Process], low_ms: int, high_ms: int) -> None:
         """Clients turn to these."""
+        if not processes:
+            return
         for client in self.world.clients:
             target = self.chance.choice(processes)
             delay = self._while(low_ms, high_ms)
