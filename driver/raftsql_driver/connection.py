@@ -279,7 +279,7 @@ class BaseConnection:
         except UnicodeEncodeError as error:
             raise DataError("the script holds a lone surrogate, and so is no Unicode") from error
         run = self._run_of(body, None, Work.SCRIPT)
-        text = Text("", reads=False, counts=False, inserts=False)
+        text = Text("", reads=False, counts=True, inserts=True)
         self._note(text, (yield from self._carry(run, text, deadline, alone=False)))
 
     # Transactions.

@@ -176,7 +176,9 @@ class Connection:
                     last = cursor.lastrowid or last
             else:
                 for statement in decode_script(run.body):
-                    db.execute(statement.sql, self.parameters(statement.parameters)).fetchall()
+                    cursor = db.execute(statement.sql, self.parameters(statement.parameters))
+                    changes += max(0, cursor.rowcount)
+                    last = cursor.lastrowid or last
             done = f.Done(changes, last)
             return done
         except (sqlite3.Error, sqlite3.Warning) as error:
