@@ -62,6 +62,10 @@ class Proposals:
         """The batch stands in the log from this place on."""
         for index, write in enumerate(batch, place.first):
             write.term = place.term
+            earlier = self._by_index.pop(index, None)
+            if earlier is not None:
+                # Of a time when this node led before; its log was cut since, another's perhaps not.
+                self._unknown(earlier, "the node lost the lead while the write was under way")
             self._by_index[index] = write
 
     def refuse(self, batch: Iterable[Write], why: Why, message: str) -> None:

@@ -54,9 +54,11 @@ class World(Protocol):
     def machine(self) -> Machine:
         """The database's writing side; touched through `on_database` only."""
 
-    def on_database(self, job: Callable[[], T], then: Callable[[T], None]) -> None:
+    def on_database(
+        self, job: Callable[[], T], then: Callable[[T], None], *, small: bool = True
+    ) -> None:
         """Do a job where the database is written, in order with `apply` and the others, and hand
-        its result on (before returning, if that is quick)."""
+        its result on (before returning, if it is small)."""
 
     def query(self, reads: list[Read]) -> None:
         """Run reads on what is applied now, or later, and reply."""
@@ -87,6 +89,9 @@ class Replica:
         """Membership changes in the log: index, term, and whom to tell."""
         self._clock_ms = 0
         self.known_leader = NOBODY
+        self.leads_term = 0
+        """The term in which `known_leader` leads."""
+        self.stopped = False
 
     @property
     def leads(self) -> bool:
@@ -97,14 +102,19 @@ class Replica:
 
     def write(self, write: Write) -> None:
         """Let a command into the log, if this node leads."""
-        if not self.leads:
+        if self.stopped:
+            write.reply.refused(Why.SHUTTING_DOWN, "the node stops")
+        elif not self.leads:
             write.reply.refused(Why.NOT_LEADER, not_leader(self.known_leader))
-            return
-        self.proposals.gather(write)
+        else:
+            self.proposals.gather(write)
 
     def read(self, read: Read) -> None:
         """Run a query when its level's promise can be kept."""
-        self.reading.take(read)
+        if self.stopped:
+            read.reply.refused(Why.SHUTTING_DOWN, "the node stops")
+        else:
+            self.reading.take(read)
 
     def change(self, change: Change, tell: Callable[[str | None], None]) -> None:
         """Change the membership; `tell` hears None when it is committed, else why it is not."""
@@ -208,6 +218,12 @@ class Replica:
     def applied(self, entries: Sequence[Entry], answers: Sequence[bytes | None]) -> None:
         """The entries are applied, with these answers (None where there is none to give)."""
         self._applying = False
+        self.applied_part(entries, answers)
+
+    def applied_part(self, entries: Sequence[Entry], answers: Sequence[bytes | None]) -> None:
+        """The first of what was handed out is applied; the rest will take a while."""
+        if not entries:
+            return
         self.node.applied(entries[-1].index)
         self.proposals.answer(entries, answers)
         if self._changes:
@@ -221,6 +237,10 @@ class Replica:
         self.proposals.skipped(snapshot.last.index)
         self.reading.applied()
 
+    def install_failed(self) -> None:
+        """The snapshot was not there any more, or damaged: the leader sends another one."""
+        self.node.install_failed()
+
     def _tell_changes(self, entries: Sequence[Entry]) -> None:
         terms = {entry.index: entry.term for entry in entries}
         for change in [change for change in self._changes if change[0] in terms]:
@@ -230,8 +250,9 @@ class Replica:
 
     def _role_changed(self, change: RoleChange) -> None:
         led = self.leads
-        self.known_leader = change.leader
-        if led and not self.leads:
+        again = self.leads_term != change.term
+        self.known_leader, self.leads_term = change.leader, change.term
+        if led and (again or not self.leads):
             self.writer.lead_lost()
             self.proposals.lead_lost(change.leader)
             for _, _, tell in self._changes:
@@ -247,10 +268,14 @@ class Replica:
         self.writer.expire(now)
 
     def stop(self) -> None:
-        """Answer everybody: this node stops."""
+        """Answer everybody, and whoever asks from now on: this node stops."""
+        self.stopped = True
         self.writer.stop()
         self.proposals.stop()
         self.reading.stop()
+        for _, _, tell in self._changes:
+            tell("the node stops while the change is under way; see `members`")
+        self._changes.clear()
 
 
 def explained(refused: Refused) -> tuple[Why, str]:

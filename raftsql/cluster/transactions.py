@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from raftsql.cluster.requests import DEFAULT_FUEL, Read, Reply, Write
-from raftsql.database.readers import Snapshot
+from raftsql.database.readers import Page, Snapshot
 from raftsql.database.transaction import OpenTransaction
 from raftsql.raft.ready import Proposed
 from raftsql.sql.commands import CommandKind, Done, Failed, Settings, Statement, Why, encode
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 BODY_BYTES_MAX = 64 << 20
 """What a transaction may add up to in the log; a larger load goes in several."""
+
+SMALL_STATEMENTS = 16
+"""A request of so few statements runs in the event loop."""
 
 NOTHING_DONE = encode(Done(0, 0))
 
@@ -72,6 +75,10 @@ class Transaction:
         """Where its command stands in the log, once proposed."""
         self._snapshot: Snapshot | None = None
         self._steps: deque[Step] = deque()
+        self._asides = 0
+        """Reads of its moment that are not answered yet."""
+        self._seen = False
+        """Its client has seen something of the database: it can't begin again unnoticed."""
         self._busy = False
         self._size = 0
         self._wish: Write | None = None
@@ -93,7 +100,7 @@ class Transaction:
             self._read_aside(read)
         else:
             self._steps.append(step)
-            if self.state in (State.FRESH, State.READING):
+            if self.state in _MAY_READ_ASIDE and not self._asides:
                 self._take_writer()
             else:
                 self._next_step()
@@ -101,6 +108,8 @@ class Transaction:
     def _read_aside(self, read: Read) -> None:
         """Read at this transaction's moment; the first read chooses it."""
         self.state = State.READING
+        self._asides += 1
+        read.reply = _Aside(self, read.reply)
         if self._snapshot is not None:
             read.snapshot = self._snapshot
             self._writer.world.query([read])
@@ -115,10 +124,19 @@ class Transaction:
         self._snapshot = snapshot
         return snapshot
 
+    def read_aside(self) -> None:
+        """A read of its moment was answered: a write that came meanwhile may go on."""
+        self._asides -= 1
+        self._seen = True
+        self._touched_ms = self._writer.replica.node.now
+        if self._steps and not self._asides and self.state is State.READING:
+            self._take_writer()
+        elif self._wish is not None:
+            self.commit(self._wish)
+
     def _take_writer(self) -> None:
         self.state = State.WAITING
-        if not self._writer.wait(self):
-            self.end(Why.OVERLOADED, "too many transactions wait for the writer; try again later")
+        self._writer.wait(self)
 
     def opened(self, open_: OpenTransaction) -> None:
         """The writer is this transaction's."""
@@ -149,10 +167,13 @@ class Transaction:
         self._busy = True
         replica = self._writer.replica
         run = partial(_run, self.open, step, clock_ms=replica.next_clock(), seed=replica.world.seed)
-        replica.world.on_database(run, partial(self._answered, step))
+        replica.world.on_database(
+            run, partial(self._answered, step), small=len(step.statements) <= SMALL_STATEMENTS
+        )
 
     def _answered(self, step: Step, answer: Done | Failed) -> None:
         self._busy = False
+        self._seen = True
         self._touched_ms = self._writer.replica.node.now
         step.reply.result(encode(answer), 0)
         if self.state is State.OPEN and self._size > BODY_BYTES_MAX:
@@ -169,7 +190,14 @@ class Transaction:
         if self.state is State.ENDED:
             write.reply.refused(self._why, self._reason)
             return
-        if self.state in (State.FRESH, State.READING):
+        if self.state is State.COMMITTING or self._wish not in (None, write):
+            write.reply.refused(Why.UNKNOWN, "the transaction is being committed already")
+            return
+        if self._asides:
+            self._wish = write
+            return
+        self._wish = None
+        if self.state in _MAY_READ_ASIDE:
             self.is_over = True
             self.end(Why.TRANSACTION_GONE, "the transaction is over")
             write.reply.result(NOTHING_DONE, 0)
@@ -203,6 +231,16 @@ class Transaction:
         if self.state is not State.COMMITTING:
             self.end(Why.TRANSACTION_GONE, "the transaction was rolled back")
 
+    def send_away(self, reason: str) -> None:
+        """This node can't go on with it. One that only waits may begin anew with the next leader,
+        and its client need not know."""
+        if self.state is State.ENDED:
+            return
+        if self.state is State.WAITING and not self._seen:
+            self.end(Why.NOT_LEADER, reason)
+        else:
+            self.end(Why.TRANSACTION_GONE, f"it was rolled back: {reason}")
+
     def end(self, why: Why, reason: str) -> None:
         """It is over, without a commit that this node performs."""
         if self.state is State.ENDED:
@@ -223,6 +261,11 @@ class Transaction:
         """Whether it holds the writer and its client has been silent for so long."""
         return self.state is State.OPEN and not self._busy and now_ms - self._touched_ms > bound_ms
 
+    def reads_idly(self, now_ms: int, bound_ms: int) -> bool:
+        """Whether it holds a moment and its client has been silent for so long."""
+        silent = now_ms - self._touched_ms > bound_ms
+        return self.state is State.READING and not self._asides and silent
+
     def is_late(self, now_ms: int) -> bool:
         """Whether the client of the statement that waits has stopped waiting."""
         return any(0 < step.deadline_ms <= now_ms for step in self._steps)
@@ -231,16 +274,51 @@ class Transaction:
 _MAY_READ_ASIDE = frozenset({State.FRESH, State.READING})
 
 
+class _Aside:
+    """The reply to a read of a transaction's moment, which tells the transaction too."""
+
+    def __init__(self, transaction: Transaction, reply: Reply) -> None:
+        self._transaction = transaction
+        self._reply = reply
+
+    def result(self, answer: bytes, index: int) -> None:
+        self._reply.result(answer, index)
+        self._transaction.read_aside()
+
+    def page(self, page: Page, index: int, age_ms: int) -> None:
+        self._reply.page(page, index, age_ms)
+        self._transaction.read_aside()
+
+    def refused(self, why: Why, message: str) -> None:
+        self._reply.refused(why, message)
+        self._transaction.read_aside()
+
+
 def _run(
     open_: OpenTransaction, step: Step, *, clock_ms: int, seed: Callable[[], int]
 ) -> Done | Failed:
-    """Run a step's statements in order, up to the first that fails, and sum up what they did."""
+    """Run a step's statements: all of them, or none if one fails; and sum up what they did."""
+
+    def execute(statement: Statement) -> Done | Failed:
+        return open_.execute(statement, clock_ms=clock_ms, seed=seed(), fuel=step.fuel)
+
+    if len(step.statements) == 1:
+        return execute(step.statements[0])
+    execute(_SAVEPOINT)
     done = Done(0, 0)
     changes = 0
     for statement in step.statements:
-        answer = open_.execute(statement, clock_ms=clock_ms, seed=seed(), fuel=step.fuel)
+        answer = execute(statement)
         if isinstance(answer, Failed):
+            for back in () if open_.aborted else (_ROLLBACK_TO, _RELEASE):
+                execute(back)
             return answer
         done = answer
         changes += max(answer.changes, 0)
-    return done if len(step.statements) == 1 else Done(changes, done.last_insert_rowid)
+    execute(_RELEASE)
+    return Done(changes, done.last_insert_rowid)
+
+
+_SAVEPOINT = Statement("SAVEPOINT raftsql_request")
+_ROLLBACK_TO = Statement("ROLLBACK TO raftsql_request")
+_RELEASE = Statement("RELEASE raftsql_request")

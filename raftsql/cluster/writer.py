@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from raftsql.cluster.requests import Write
 from raftsql.cluster.transactions import State, Transaction
 from raftsql.raft.messages import Entry
-from raftsql.raft.ready import Refused
+from raftsql.raft.ready import Proposed, Refused
 from raftsql.sql.commands import CommandKind, Settings, Why, seal
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 IDLE_MS_MAX = 15_000
 """A transaction that holds the writer and says nothing for so long is rolled back."""
+READING_IDLE_MS_MAX = 60_000
+"""One that only reads keeps nobody waiting, but the moment it sees keeps the WAL growing."""
 WAITING_MAX = 4_096
 """Transactions that wait for the writer; one more is told that the node is overloaded."""
 
@@ -41,6 +43,8 @@ class Writer:
         self._held: list[Entry] = []
         """Committed entries that came while a transaction was open; applied when it ends."""
         self._singles_turn = False
+        self._closed = False
+        """The lead is being handed over: nothing new may open."""
         self._all: set[Transaction] = set()
 
     @property
@@ -52,6 +56,22 @@ class Writer:
     def waiting_count(self) -> int:
         """Transactions that wait for the writer."""
         return len(self._waiting)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a transaction has the writer."""
+        return self._open is not None
+
+    def close(self) -> None:
+        """Open no more transactions, so that the lead can be handed over between two of them."""
+        self._closed = True
+        for transaction in list(self._waiting):
+            transaction.send_away("the lead is being handed over")
+
+    def reopen(self) -> None:
+        """The lead stays after all, or another time has begun."""
+        self._closed = False
+        self._try_open()
 
     def begin(self, settings: Settings, *, immediate: bool) -> Transaction:
         """A new transaction; it takes the writer with its first write."""
@@ -66,18 +86,21 @@ class Writer:
         self._singles_turn = False
         return True
 
-    def wait(self, transaction: Transaction) -> bool:
-        """Queue for the writer; False when the queue is full."""
-        if len(self._waiting) >= WAITING_MAX:
-            return False
-        self._waiting.append(transaction)
-        self._try_open()
-        return True
+    def wait(self, transaction: Transaction) -> None:
+        """Queue for the writer; ends the transaction when that can't be."""
+        if self._closed:
+            transaction.send_away("the lead is being handed over")
+        elif len(self._waiting) >= WAITING_MAX:
+            reason = "too many transactions wait for the writer; try again later"
+            transaction.end(Why.OVERLOADED, reason)
+        else:
+            self._waiting.append(transaction)
+            self._try_open()
 
     def _try_open(self) -> None:
         """Give the writer to the next in the queue, once all that was proposed is applied."""
         replica, log = self.replica, self.replica.node.log
-        if self._open is not None or not self._waiting or not replica.leads:
+        if self._open is not None or self._closed or not self._waiting or not replica.leads:
             return
         if self._singles_turn and replica.proposals.gathered:
             return
@@ -122,14 +145,20 @@ class Writer:
         place = self._open.place
         if place is None or self._held[-1].index < place.first:
             self.replica.apply_later()
-            return True
-        transaction, held = self._open, self._held
-        self._held = []
-        transaction.state = State.ENDED
-        open_ = transaction.open
-        assert open_ is not None, "a transaction that committed was open"
-        self.world.on_database(partial(open_.commit, held), partial(self.replica.applied, held))
+        else:
+            self._commit(self._open, place)
         return True
+
+    def _commit(self, transaction: Transaction, place: Proposed) -> None:
+        """Its entry is committed; what came behind it in the log is applied after it."""
+        count = place.first - self._held[0].index + 1
+        mine, self._held = self._held[:count], self._held[count:]
+        assert mine[-1].term == place.term, "only the leader of that term holds it open"
+        transaction.state = State.ENDED
+        assert transaction.open is not None, "a transaction that committed was open"
+        self.world.on_database(
+            partial(transaction.open.commit, mine), partial(self.replica.applied, mine)
+        )
 
     def ended(self, transaction: Transaction) -> None:
         """The transaction is over without a commit: let the next one go on."""
@@ -152,13 +181,16 @@ class Writer:
             self._all.discard(self._open)
             self._open = None
             self._singles_turn = True
+            if self._held:
+                held, self._held = self._held, []
+                self.replica.apply_now(held)
         self._try_open()
 
     def lead_lost(self) -> None:
         """Others may write now: roll back. What was proposed comes through the log, or never."""
+        self._closed = False
         for transaction in list(self._all):
-            if transaction.state is not State.ENDED:
-                transaction.end(Why.TRANSACTION_GONE, "it was rolled back: the node lost the lead")
+            transaction.send_away("the node lost the lead")
 
     def expire(self, now_ms: int) -> None:
         """Roll back what holds the writer and says nothing; let go of who waited too long."""
@@ -170,6 +202,12 @@ class Writer:
             )
         for waiting in [w for w in self._waiting if w.is_late(now_ms)]:
             waiting.end(Why.TIMEOUT, "time was up before the writer was free")
+        for reading in [t for t in self._all if t.reads_idly(now_ms, READING_IDLE_MS_MAX)]:
+            reading.end(
+                Why.TRANSACTION_GONE,
+                f"it was let go: it held a moment and was idle for {READING_IDLE_MS_MAX} ms",
+            )
+        self._try_open()
 
     def stop(self) -> None:
         """The node stops."""

@@ -52,6 +52,12 @@ TOO_MANY_ROWS: Final = Failed(
     apsw.SQLITE_TOOBIG,
     f"the statement returns more than {ROWS_BYTES_MAX} bytes of rows; it was undone",
 )
+TOO_MANY_READ: Final = Failed(
+    Refusal.SQL,
+    apsw.SQLITE_TOOBIG,
+    f"the query returns more than {ROWS_BYTES_MAX} bytes of rows, which is too much inside a "
+    "transaction that writes: read them in parts (LIMIT), or before its first write",
+)
 ONE_STATEMENT: Final = Failed(
     Refusal.SQL, apsw.SQLITE_MISUSE, "a command holds one statement; use a script for several"
 )
@@ -335,7 +341,7 @@ class Statements:
                     size += len(value)
             if size > ROWS_BYTES_MAX:
                 cursor.execute("")  # Lets the statement go, which would be in the way of others.
-                raise Undo(TOO_MANY_ROWS, ran=not plan.reads)
+                raise Undo(TOO_MANY_READ if plan.reads else TOO_MANY_ROWS, ran=not plan.reads)
             rows.append(list(row))
         self._rows_bytes = size
         return rows

@@ -1,0 +1,286 @@
+"""One client's transaction: what it sees, what it is told, and what becomes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from raftsql.cluster import transactions
+from raftsql.cluster.transactions import Step
+from raftsql.sql.commands import Failed, Refusal, Statement, Why
+from tests.cluster.stage import Heard, Stage, command
+
+
+def test_it_sees_its_own_writes_and_nobody_else_does(alone: Stage) -> None:
+    client = alone.begin()
+    assert client.execute("INSERT INTO t (y) VALUES ('a')").done.last_insert_rowid == 1
+    assert client.execute("SELECT y FROM t").done.rows == [["a"]]
+    assert alone.rows("SELECT y FROM t") == []
+    client.commit()
+    assert alone.rows("SELECT y FROM t") == [["a"]]
+
+
+def test_savepoints_counts_and_returning_are_immediate(alone: Stage) -> None:
+    client = alone.begin(immediate=True)
+    client.execute("INSERT INTO t (y) VALUES ('a')")
+    client.execute("SAVEPOINT s")
+    assert client.execute("UPDATE t SET y = 'b' RETURNING y").done.rows == [["b"]]
+    client.execute("ROLLBACK TO s")
+    assert client.execute("SELECT y FROM t").done.rows == [["a"]]
+    assert client.commit().done.changes == -1
+    assert alone.rows("SELECT y FROM t") == [["a"]]
+
+
+def test_an_error_leaves_it_open(alone: Stage) -> None:
+    client = alone.begin()
+    client.execute("INSERT INTO t VALUES (1, 'a')")
+    failed = client.execute("INSERT INTO t VALUES (1, 'b')").failed
+    assert failed.refusal is Refusal.SQL
+    client.execute("INSERT INTO t VALUES (2, 'c')")
+    client.commit()
+    assert alone.rows("SELECT y FROM t") == [["a"], ["c"]]
+
+
+def test_or_rollback_ends_it_and_only_rollback_goes_on(alone: Stage) -> None:
+    client = alone.begin()
+    client.execute("INSERT INTO t VALUES (1, 'a')")
+    assert client.execute("INSERT OR ROLLBACK INTO t VALUES (1, 'b')").failed
+    assert "ROLLBACK" in client.execute("INSERT INTO t VALUES (3, 'c')").failed.message
+    assert "ROLLBACK" in client.commit().failed.message
+    client.rollback()
+    assert alone.rows("SELECT y FROM t") == []
+    assert alone.wrote("INSERT INTO t VALUES (4, 'd')").changes == 1
+
+
+def test_a_deferred_foreign_key_fails_the_commit_and_leaves_it_open(alone: Stage) -> None:
+    alone.wrote("CREATE TABLE c (p REFERENCES t (x) DEFERRABLE INITIALLY DEFERRED)")
+    client = alone.begin()
+    client.execute("INSERT INTO c VALUES (7)")
+    assert "FOREIGN KEY" in client.commit().failed.message
+    client.execute("INSERT INTO t VALUES (7, 'seven')")
+    assert client.commit().done.changes == -1
+
+
+def test_reads_before_the_first_write_all_see_one_moment(alone: Stage) -> None:
+    client = alone.begin()
+    assert client.select("SELECT count(*) FROM t").rows == [[0]]
+    alone.wrote("INSERT INTO t (y) VALUES ('other')")
+    assert client.select("SELECT count(*) FROM t").rows == [[0]]
+    assert client.commit().done.changes == 0
+    assert alone.world.readers.holds == 0
+
+
+def test_it_may_write_when_nothing_was_written_since_it_read(alone: Stage) -> None:
+    client = alone.begin()
+    client.select("SELECT count(*) FROM t")
+    assert client.execute("INSERT INTO t (y) VALUES ('a')").done.changes == 1
+    assert alone.world.readers.holds == 0
+    assert client.commit().done.changes == -1
+
+
+def test_what_it_read_was_written_to_since(alone: Stage) -> None:
+    client = alone.begin()
+    client.select("SELECT count(*) FROM t")
+    alone.wrote("INSERT INTO t (y) VALUES ('other')")
+    heard = client.execute("INSERT INTO t (y) VALUES ('a')")
+    assert heard.why is Why.SERIALIZATION
+    assert client.execute("SELECT 1").why is Why.SERIALIZATION
+    assert client.commit().why is Why.SERIALIZATION
+    client.rollback()
+    assert alone.wrote("INSERT INTO t (y) VALUES ('free')").changes == 1
+
+
+def test_a_write_that_waits_in_the_log_breaks_it_too(leader: Stage) -> None:
+    client = leader.begin()
+    client.select("SELECT count(*) FROM t")
+    leader.write("INSERT INTO t (y) VALUES ('other')")
+    leader.pump()
+    heard = client.execute("INSERT INTO t (y) VALUES ('a')")
+    leader.settle()
+    assert heard.why is Why.SERIALIZATION
+
+
+def test_immediate_takes_the_writer_with_its_first_statement_even_a_read(alone: Stage) -> None:
+    client = alone.begin(immediate=True)
+    assert client.select("SELECT count(*) FROM t").done.rows == [[0]]
+    assert client.state == "open"
+
+
+def test_a_write_behind_a_read_that_still_waits_lets_it_see_its_moment_first(
+    leader: Stage,
+) -> None:
+    """The client sent both without waiting; both are answered, in order."""
+    client = leader.begin()
+    reading, writing = Heard(), Heard()
+    from raftsql.cluster.requests import Read
+
+    sql = Statement("SELECT count(*) FROM t")
+    client.transaction.execute(Step([sql], 1, reading), Read(sql.sql, None, reading))
+    insert = Statement("INSERT INTO t (y) VALUES ('a')")
+    client.transaction.execute(Step([insert], 1, writing), None)
+    leader.settle()
+    assert reading.rows == [[0]]
+    assert writing.done.changes == 1
+    assert client.commit().times == 0
+    leader.settle()
+    assert leader.world.readers.holds == 0
+
+
+def test_a_statement_is_answered_before_the_next_one_runs(alone: Stage) -> None:
+    client = alone.begin()
+    alone.world.database_waits = True
+    heard = [client.execute(f"INSERT INTO t (y) VALUES ({n})") for n in range(3)]
+    commit = client.commit()
+    alone.world.finish_jobs(2)
+    assert [h.times for h in heard] == [1, 0, 0]
+    alone.world.finish_jobs()
+    alone.pump()
+    alone.world.finish_jobs()
+    assert [h.done.last_insert_rowid for h in heard] == [1, 2, 3]
+    assert commit.done.changes == -1
+
+
+def test_nothing_can_be_added_to_a_commit_under_way(leader: Stage) -> None:
+    client = leader.begin()
+    client.execute("INSERT INTO t (y) VALUES ('a')")
+    commit = client.commit()
+    assert client.execute("INSERT INTO t (y) VALUES ('b')").why is Why.BAD_REQUEST
+    client.rollback()
+    leader.settle()
+    assert commit.done.changes == -1
+    assert leader.rows("SELECT y FROM t") == [["a"]]
+
+
+def test_a_second_commit_is_answered_although_nobody_knows_yet(leader: Stage) -> None:
+    client = leader.begin()
+    client.execute("INSERT INTO t (y) VALUES ('a')")
+    first = client.commit()
+    second = client.commit()
+    assert second.why is Why.UNKNOWN
+    leader.settle()
+    assert first.done.changes == -1
+
+
+def test_a_second_commit_behind_statements_that_still_run_is_answered(alone: Stage) -> None:
+    client = alone.begin()
+    alone.world.database_waits = True
+    client.execute("INSERT INTO t (y) VALUES ('a')")
+    first, second = client.commit(), client.commit()
+    alone.world.database_waits = False
+    alone.world.finish_jobs()
+    alone.pump()
+    assert second.why is Why.UNKNOWN
+    assert first.done.changes == -1
+
+
+def test_a_commit_that_was_applied_before_is_not_applied_again(leader: Stage) -> None:
+    """Its answer was lost, the client ran the transaction once more under the same sequence."""
+    session = leader.session()
+    for _ in range(2):
+        client = leader.begin()
+        client.execute("INSERT INTO t (y) VALUES ('once')")
+        answer = client.commit(session, 1)
+        leader.settle()
+        assert answer.done.changes == -1
+    assert leader.rows("SELECT y FROM t") == [["once"]]
+    assert leader.wrote("INSERT INTO t (y) VALUES ('more')").changes == 1
+
+
+def test_a_commit_under_an_unknown_session_writes_nothing(leader: Stage) -> None:
+    client = leader.begin()
+    client.execute("INSERT INTO t (y) VALUES ('a')")
+    answer = client.commit(12345, 1)
+    leader.settle()
+    assert answer.failed.refusal is Refusal.SESSION_UNKNOWN
+    assert leader.rows("SELECT y FROM t") == []
+
+
+def test_an_ended_transaction_says_why_every_time(leader: Stage) -> None:
+    client = leader.begin()
+    client.execute("INSERT INTO t (y) VALUES ('a')")
+    leader.lose_lead()
+    for heard in (client.execute("SELECT 1"), client.select("SELECT 1"), client.commit()):
+        assert heard.why is Why.TRANSACTION_GONE
+        assert "lost the lead" in heard.messages[0]
+
+
+def test_an_empty_one_commits_without_the_log(alone: Stage) -> None:
+    last = alone.node.log.last
+    assert alone.begin().commit().done.changes == 0
+    immediate = alone.begin(immediate=True)
+    immediate.execute("SELECT count(*) FROM t")
+    assert immediate.commit().done.changes == 0
+    assert alone.node.log.last == last
+    assert alone.replica.writer.open_count == 0
+
+
+def test_one_that_is_too_large_is_rolled_back(
+    alone: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "BODY_BYTES_MAX", 100)
+    client = alone.begin()
+    client.execute("INSERT INTO t (y) VALUES ('a')", size=60)
+    client.execute("INSERT INTO t (y) VALUES ('b')", size=60)
+    late = client.commit()
+    assert late.why is Why.TRANSACTION_GONE
+    assert "commit in between" in late.messages[0]
+    assert alone.rows("SELECT y FROM t") == []
+
+
+def test_many_statements_of_one_request_stop_at_the_first_that_fails(alone: Stage) -> None:
+    client = alone.begin()
+    insert = "INSERT INTO t VALUES (1, 'a')"
+    answer = client.execute(insert, "INSERT INTO t VALUES (2, 'b')").done
+    assert (answer.changes, answer.last_insert_rowid) == (2, 2)
+    failed = client.execute("INSERT INTO t VALUES (3, 'c')", insert).failed
+    assert isinstance(failed, Failed)
+
+
+def test_many_statements_of_one_request_happen_all_or_not_at_all(alone: Stage) -> None:
+    client = alone.begin()
+    client.execute("INSERT INTO t VALUES (1, 'a')")
+    client.execute("INSERT INTO t VALUES (2, 'b')", "INSERT INTO t VALUES (1, 'again')")
+    assert client.execute("SELECT x FROM t").done.rows == [[1]]
+    client.commit()
+    assert alone.rows("SELECT x FROM t") == [[1]]
+
+
+def test_a_select_with_too_many_rows_says_what_to_do_and_leaves_it_open(alone: Stage) -> None:
+    client = alone.begin(immediate=True)
+    client.execute("INSERT INTO t VALUES (1, 'a')")
+    many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 20)"
+    failed = client.execute(f"{many} SELECT zeroblob(1000000) FROM n").failed
+    assert "LIMIT" in failed.message
+    assert "undone" not in failed.message
+    assert client.execute("SELECT x FROM t").done.rows == [[1]]
+    client.commit()
+    assert alone.rows("SELECT x FROM t") == [[1]]
+
+
+def test_a_rolled_back_transaction_does_not_shift_the_clock_back(alone: Stage) -> None:
+    alone.world.wall_ms = 5_000_000
+    client = alone.begin()
+    client.execute("INSERT INTO t (y) VALUES (unixepoch())")
+    client.rollback()
+    alone.world.wall_ms = 4_000_000
+    alone.wrote("INSERT INTO t (y) VALUES (unixepoch())")
+    assert alone.rows("SELECT y FROM t") == [[5_000]]
+
+
+def test_a_stopping_node_tells_every_transaction(alone: Stage) -> None:
+    client, waiting = alone.begin(), alone.begin()
+    client.execute("INSERT INTO t (y) VALUES ('a')")
+    heard = waiting.execute("INSERT INTO t (y) VALUES ('b')")
+    alone.replica.stop()
+    assert heard.times == 1
+    assert client.execute("SELECT 1").whys
+    assert alone.rows("SELECT y FROM t") == []
+
+
+def test_a_transaction_outlives_nothing_that_other_leaders_write(leader: Stage) -> None:
+    client = leader.begin()
+    client.select("SELECT count(*) FROM t")
+    leader.lose_lead()
+    index = leader.node.log.last.index
+    leader.replicate(command(index + 1, leader.node.term, "INSERT INTO t DEFAULT VALUES"))
+    assert client.execute("INSERT INTO t (y) VALUES ('a')").why is Why.TRANSACTION_GONE
+    assert leader.world.readers.holds == 0
