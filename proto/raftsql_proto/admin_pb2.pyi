@@ -1,5 +1,7 @@
+from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable
 from typing import ClassVar as _ClassVar, Optional as _Optional
 
 DESCRIPTOR: _descriptor.FileDescriptor
@@ -51,24 +53,54 @@ class TransferReply(_message.Message):
     def __init__(self, leader: _Optional[int] = ...) -> None: ...
 
 class BackupRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("stale",)
+    STALE_FIELD_NUMBER: _ClassVar[int]
+    stale: bool
+    def __init__(self, stale: bool = ...) -> None: ...
 
 class BackupPart(_message.Message):
-    __slots__ = ("data", "size_bytes", "digest", "index")
+    __slots__ = ("data", "digest", "index", "size_bytes", "copied_percent")
     DATA_FIELD_NUMBER: _ClassVar[int]
-    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     DIGEST_FIELD_NUMBER: _ClassVar[int]
     INDEX_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    COPIED_PERCENT_FIELD_NUMBER: _ClassVar[int]
     data: bytes
-    size_bytes: int
     digest: bytes
     index: int
-    def __init__(self, data: _Optional[bytes] = ..., size_bytes: _Optional[int] = ..., digest: _Optional[bytes] = ..., index: _Optional[int] = ...) -> None: ...
+    size_bytes: int
+    copied_percent: int
+    def __init__(self, data: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., index: _Optional[int] = ..., size_bytes: _Optional[int] = ..., copied_percent: _Optional[int] = ...) -> None: ...
+
+class RestorePart(_message.Message):
+    __slots__ = ("data", "digest", "last")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    digest: bytes
+    last: bool
+    def __init__(self, data: _Optional[bytes] = ..., digest: _Optional[bytes] = ..., last: bool = ...) -> None: ...
+
+class RestoreProgress(_message.Message):
+    __slots__ = ("doing", "received_bytes", "problems", "index", "absent")
+    DOING_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_FIELD_NUMBER: _ClassVar[int]
+    doing: str
+    received_bytes: int
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    index: int
+    absent: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, doing: _Optional[str] = ..., received_bytes: _Optional[int] = ..., problems: _Optional[_Iterable[str]] = ..., index: _Optional[int] = ..., absent: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class VerifyRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("timeout_ms",)
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    timeout_ms: int
+    def __init__(self, timeout_ms: _Optional[int] = ...) -> None: ...
 
 class VerifyReply(_message.Message):
     __slots__ = ("equal", "json")

@@ -64,6 +64,11 @@ class AdminStub(object):
                 request_serializer=raftsql__proto_dot_admin__pb2.VerifyRequest.SerializeToString,
                 response_deserializer=raftsql__proto_dot_admin__pb2.VerifyReply.FromString,
                 _registered_method=True)
+        self.Restore = channel.stream_stream(
+                '/raftsql.v1.Admin/Restore',
+                request_serializer=raftsql__proto_dot_admin__pb2.RestorePart.SerializeToString,
+                response_deserializer=raftsql__proto_dot_admin__pb2.RestoreProgress.FromString,
+                _registered_method=True)
         self.Compact = channel.unary_unary(
                 '/raftsql.v1.Admin/Compact',
                 request_serializer=raftsql__proto_dot_admin__pb2.CompactRequest.SerializeToString,
@@ -101,7 +106,7 @@ class AdminServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Backup(self, request, context):
-        """A consistent copy of the database as a plain SQLite file, streamed.
+        """A consistent copy of the asked node's database as a plain SQLite file, streamed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -109,6 +114,14 @@ class AdminServicer(object):
 
     def Verify(self, request, context):
         """Compares the checksums of all nodes at one index.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Restore(self, request_iterator, context):
+        """Replaces the whole database by the file that is streamed in, on all nodes or none. The leader
+        takes it; other nodes say where it is. The stream back says how far it is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -153,6 +166,11 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.Verify,
                     request_deserializer=raftsql__proto_dot_admin__pb2.VerifyRequest.FromString,
                     response_serializer=raftsql__proto_dot_admin__pb2.VerifyReply.SerializeToString,
+            ),
+            'Restore': grpc.stream_stream_rpc_method_handler(
+                    servicer.Restore,
+                    request_deserializer=raftsql__proto_dot_admin__pb2.RestorePart.FromString,
+                    response_serializer=raftsql__proto_dot_admin__pb2.RestoreProgress.SerializeToString,
             ),
             'Compact': grpc.unary_unary_rpc_method_handler(
                     servicer.Compact,
@@ -322,6 +340,33 @@ class Admin(object):
             '/raftsql.v1.Admin/Verify',
             raftsql__proto_dot_admin__pb2.VerifyRequest.SerializeToString,
             raftsql__proto_dot_admin__pb2.VerifyReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Restore(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/raftsql.v1.Admin/Restore',
+            raftsql__proto_dot_admin__pb2.RestorePart.SerializeToString,
+            raftsql__proto_dot_admin__pb2.RestoreProgress.FromString,
             options,
             channel_credentials,
             insecure,

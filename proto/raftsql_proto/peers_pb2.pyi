@@ -245,3 +245,61 @@ class Introduction(_message.Message):
     expects: int
     leader: str
     def __init__(self, cluster: _Optional[int] = ..., node: _Optional[int] = ..., identity: _Optional[str] = ..., address: _Optional[str] = ..., fingerprint: _Optional[str] = ..., expects: _Optional[int] = ..., leader: _Optional[str] = ...) -> None: ...
+
+class ChecksumRequest(_message.Message):
+    __slots__ = ("hello", "index")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    hello: PeerHello
+    index: int
+    def __init__(self, hello: _Optional[_Union[PeerHello, _Mapping]] = ..., index: _Optional[int] = ...) -> None: ...
+
+class ChecksumReply(_message.Message):
+    __slots__ = ("checksum", "problem")
+    CHECKSUM_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    checksum: bytes
+    problem: str
+    def __init__(self, checksum: _Optional[bytes] = ..., problem: _Optional[str] = ...) -> None: ...
+
+class HoldRequest(_message.Message):
+    __slots__ = ("hello", "digest", "size_bytes")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    hello: PeerHello
+    digest: bytes
+    size_bytes: int
+    def __init__(self, hello: _Optional[_Union[PeerHello, _Mapping]] = ..., digest: _Optional[bytes] = ..., size_bytes: _Optional[int] = ...) -> None: ...
+
+class HoldReply(_message.Message):
+    __slots__ = ("held", "problem")
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    held: bool
+    problem: str
+    def __init__(self, held: bool = ..., problem: _Optional[str] = ...) -> None: ...
+
+class FetchRequest(_message.Message):
+    __slots__ = ("hello", "digest", "size_bytes", "offset", "index")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    INDEX_FIELD_NUMBER: _ClassVar[int]
+    hello: PeerHello
+    digest: bytes
+    size_bytes: int
+    offset: int
+    index: int
+    def __init__(self, hello: _Optional[_Union[PeerHello, _Mapping]] = ..., digest: _Optional[bytes] = ..., size_bytes: _Optional[int] = ..., offset: _Optional[int] = ..., index: _Optional[int] = ...) -> None: ...
+
+class FetchPart(_message.Message):
+    __slots__ = ("data", "problem", "snapshot")
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    SNAPSHOT_FIELD_NUMBER: _ClassVar[int]
+    data: bytes
+    problem: str
+    snapshot: SnapshotHead
+    def __init__(self, data: _Optional[bytes] = ..., problem: _Optional[str] = ..., snapshot: _Optional[_Union[SnapshotHead, _Mapping]] = ...) -> None: ...

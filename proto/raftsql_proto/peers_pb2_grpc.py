@@ -49,6 +49,21 @@ class PeersStub(object):
                 request_serializer=raftsql__proto_dot_peers__pb2.JoinRequest.SerializeToString,
                 response_deserializer=raftsql__proto_dot_peers__pb2.JoinReply.FromString,
                 _registered_method=True)
+        self.Checksum = channel.unary_unary(
+                '/raftsql.v1.Peers/Checksum',
+                request_serializer=raftsql__proto_dot_peers__pb2.ChecksumRequest.SerializeToString,
+                response_deserializer=raftsql__proto_dot_peers__pb2.ChecksumReply.FromString,
+                _registered_method=True)
+        self.Hold = channel.unary_unary(
+                '/raftsql.v1.Peers/Hold',
+                request_serializer=raftsql__proto_dot_peers__pb2.HoldRequest.SerializeToString,
+                response_deserializer=raftsql__proto_dot_peers__pb2.HoldReply.FromString,
+                _registered_method=True)
+        self.Fetch = channel.unary_stream(
+                '/raftsql.v1.Peers/Fetch',
+                request_serializer=raftsql__proto_dot_peers__pb2.FetchRequest.SerializeToString,
+                response_deserializer=raftsql__proto_dot_peers__pb2.FetchPart.FromString,
+                _registered_method=True)
         self.Introduce = channel.unary_unary(
                 '/raftsql.v1.Peers/Introduce',
                 request_serializer=raftsql__proto_dot_peers__pb2.PeerHello.SerializeToString,
@@ -84,6 +99,28 @@ class PeersServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Checksum(self, request, context):
+        """The receiver's checksum of the moment that a VERIFY entry marks, once it has applied that.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Hold(self, request, context):
+        """Asks the receiver to fetch the file of a restore from the sender, before it is proposed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Fetch(self, request, context):
+        """The file of a restore, from an offset on; or, when the file is gone because its entry was
+        applied long ago, the database itself as a snapshot.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Introduce(self, request, context):
         """Who is there? Used by nodes that form a cluster together, before it exists.
         """
@@ -108,6 +145,21 @@ def add_PeersServicer_to_server(servicer, server):
                     servicer.Join,
                     request_deserializer=raftsql__proto_dot_peers__pb2.JoinRequest.FromString,
                     response_serializer=raftsql__proto_dot_peers__pb2.JoinReply.SerializeToString,
+            ),
+            'Checksum': grpc.unary_unary_rpc_method_handler(
+                    servicer.Checksum,
+                    request_deserializer=raftsql__proto_dot_peers__pb2.ChecksumRequest.FromString,
+                    response_serializer=raftsql__proto_dot_peers__pb2.ChecksumReply.SerializeToString,
+            ),
+            'Hold': grpc.unary_unary_rpc_method_handler(
+                    servicer.Hold,
+                    request_deserializer=raftsql__proto_dot_peers__pb2.HoldRequest.FromString,
+                    response_serializer=raftsql__proto_dot_peers__pb2.HoldReply.SerializeToString,
+            ),
+            'Fetch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Fetch,
+                    request_deserializer=raftsql__proto_dot_peers__pb2.FetchRequest.FromString,
+                    response_serializer=raftsql__proto_dot_peers__pb2.FetchPart.SerializeToString,
             ),
             'Introduce': grpc.unary_unary_rpc_method_handler(
                     servicer.Introduce,
@@ -196,6 +248,87 @@ class Peers(object):
             '/raftsql.v1.Peers/Join',
             raftsql__proto_dot_peers__pb2.JoinRequest.SerializeToString,
             raftsql__proto_dot_peers__pb2.JoinReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Checksum(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsql.v1.Peers/Checksum',
+            raftsql__proto_dot_peers__pb2.ChecksumRequest.SerializeToString,
+            raftsql__proto_dot_peers__pb2.ChecksumReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Hold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsql.v1.Peers/Hold',
+            raftsql__proto_dot_peers__pb2.HoldRequest.SerializeToString,
+            raftsql__proto_dot_peers__pb2.HoldReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Fetch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/raftsql.v1.Peers/Fetch',
+            raftsql__proto_dot_peers__pb2.FetchRequest.SerializeToString,
+            raftsql__proto_dot_peers__pb2.FetchPart.FromString,
             options,
             channel_credentials,
             insecure,

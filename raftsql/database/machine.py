@@ -218,6 +218,24 @@ class Machine:
             if statements.stale:
                 break
 
+    def pass_over(self, entry: Entry) -> None:
+        """Move past a RESTORE that must not be done, as `restore.answered` said."""
+        assert self._transaction is None, "entries can't be applied beside an open transaction"
+        if self._stopped:
+            raise MachineStopped("the machine has stopped")
+        self._follows(entry)
+        header = header_of(entry.payload)
+        assert header.kind == CommandKind.RESTORE, "only a restore can be passed over"
+        try:
+            self._writer.hear(header.clock_ms)
+            self._writer.begin(header.settings)
+            self._writer.commit(entry)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, apsw.Error):
+                raise MachineStopped(f"SQLite failed: {error}") from error
+            raise
+
     def begin(self, settings: Settings) -> OpenTransaction:
         """Open an interactive transaction; nothing else is applied until it has ended."""
         assert self._transaction is None, "one transaction at a time is the writer's"

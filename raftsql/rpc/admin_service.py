@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
 import grpc
@@ -12,8 +12,13 @@ from raftsql.cluster.runner import Runner
 from raftsql.raft.membership import Change, DemoteMember, PromoteMember, RemoveMember
 from raftsql.raft.messages import NOBODY
 from raftsql.raft.ready import Refused
-from raftsql.rpc import status
+from raftsql.rpc import status, verify_service
+from raftsql.rpc.backup_service import Backups, NoBackup
 from raftsql.rpc.channels import to_peer
+from raftsql.rpc.proposing import NotProposed
+from raftsql.rpc.restore_service import NotRestored, OutcomeUnknown, Restores
+from raftsql.rpc.siblings import Siblings
+from raftsql.sql.verdict import Mode
 from raftsql_proto import admin_pb2
 from raftsql_proto.admin_pb2_grpc import AdminServicer, AdminStub
 
@@ -33,11 +38,17 @@ class AdminService(AdminServicer):
         """A node that belongs to no cluster yet."""
         self._address = address
         self._runner: Runner | None = None
+        self._siblings: Siblings | None = None
+        self._backups: Backups | None = None
+        self._restores: Restores | None = None
         self.waits_for = "starting"
 
-    def attach(self, runner: Runner) -> None:
+    def attach(self, runner: Runner, siblings: Siblings, mode: Mode) -> None:
         """The node belongs to a cluster."""
         self._runner = runner
+        self._siblings = siblings
+        self._backups = Backups(runner)
+        self._restores = Restores(runner, siblings, mode)
 
     async def Status(self, _: admin_pb2.StatusRequest, context: Context) -> admin_pb2.StatusReply:
         """From this node's memory: needs no leader, no quorum and no disk."""
@@ -112,6 +123,51 @@ class AdminService(AdminServicer):
         await future
         return admin_pb2.CompactReply(dropped_upto=runner.node.log.base.index)
 
+    async def Verify(
+        self, request: admin_pb2.VerifyRequest, context: Context
+    ) -> admin_pb2.VerifyReply:
+        """Compare what all nodes hold at one index."""
+        runner = await self._running(context)
+        seconds = request.timeout_ms / 1000 or verify_service.VERIFY_SECONDS
+        if not runner.replica.leads:
+            return await self._pass_on(context, lambda stub: stub.Verify(request), seconds)
+        assert self._siblings is not None, "a running node has siblings"
+        try:
+            report = await verify_service.verify(runner, self._siblings, seconds)
+        except NotProposed as error:
+            await self._abort(context, str(error))
+        return admin_pb2.VerifyReply(equal=report["equal"], json=status.as_json(report))
+
+    async def Backup(
+        self, request: admin_pb2.BackupRequest, context: Context
+    ) -> AsyncIterator[admin_pb2.BackupPart]:
+        """Give a copy of the database, as it is on this node."""
+        await self._running(context)
+        assert self._backups is not None, "a running node gives backups"
+        try:
+            async for part in self._backups.stream(stale=request.stale):
+                yield part
+        except NoBackup as error:
+            await self._abort(context, str(error))
+
+    async def Restore(
+        self, parts: AsyncIterator[admin_pb2.RestorePart], context: Context
+    ) -> AsyncIterator[admin_pb2.RestoreProgress]:
+        """Let a file take the database's place, on all nodes; the leader leads that."""
+        runner = await self._running(context)
+        assert self._restores is not None, "a running node can restore"
+        if not runner.replica.leads:
+            leader = runner.node.membership.members.get(runner.replica.known_leader)
+            where = f"ask the leader at {leader.address}" if leader else "no leader is known"
+            await self._abort(context, f"only the leader restores: {where}")
+        try:
+            async for progress in self._restores.run(parts):
+                yield progress
+        except NotRestored as error:
+            await self._abort(context, f"nothing was restored: {error}")
+        except OutcomeUnknown as error:
+            await context.abort(grpc.StatusCode.UNKNOWN, f"it may have been restored: {error}")
+
     # How.
 
     async def _running(self, context: Context) -> Runner:
@@ -129,7 +185,10 @@ class AdminService(AdminServicer):
         return admin_pb2.MembersReply(json=status.as_json(status.members(found.membership, found)))
 
     async def _pass_on(
-        self, context: Context, call: Callable[[AdminStub], Awaitable[Reply]]
+        self,
+        context: Context,
+        call: Callable[[AdminStub], Awaitable[Reply]],
+        seconds: float = CHANGE_SECONDS_MAX,
     ) -> Reply:
         runner = await self._running(context)
         leader = runner.node.membership.members.get(runner.replica.known_leader)
@@ -139,7 +198,7 @@ class AdminService(AdminServicer):
             await self._abort(context, f"the leader has changed; ask the node at {leader.address}")
         async with to_peer(leader.address) as channel:
             try:
-                return await call(_Passing(channel))
+                return await call(_Passing(channel, seconds))
             except grpc.aio.AioRpcError as error:
                 await context.abort(error.code(), error.details() or "")
 
@@ -151,14 +210,14 @@ class AdminService(AdminServicer):
 class _Passing(AdminStub):
     """A stub whose calls say that they were passed on."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, seconds: float) -> None:
         super().__init__(channel)
-        for name in ("AddMember", "RemoveMember", "Transfer"):
-            setattr(self, name, _marked(getattr(self, name)))
+        for name in ("AddMember", "RemoveMember", "Transfer", "Verify"):
+            setattr(self, name, _marked(getattr(self, name), seconds))
 
 
-def _marked(call: Any) -> Any:
-    return lambda request: call(request, metadata=((PASSED_ON, "1"),), timeout=CHANGE_SECONDS_MAX)
+def _marked(call: Any, seconds: float) -> Any:
+    return lambda request: call(request, metadata=((PASSED_ON, "1"),), timeout=seconds)
 
 
 def most_level(runner: Runner) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any, Protocol
 
 import grpc
@@ -16,6 +16,7 @@ from raftsql.rpc.codec import Undecodable, decode
 from raftsql.rpc.joining import Introduction, JoinAnswer, JoinAsked, asked_from
 from raftsql.rpc.peers import Me, Unwelcome, incompatible, removed_for_good, unwelcome
 from raftsql.rpc.receiving import SnapshotReceiver
+from raftsql.rpc.sibling_service import SiblingService
 from raftsql_proto import peers_pb2 as wire
 
 log = logging.getLogger("raftsql.rpc")
@@ -50,6 +51,8 @@ class PeerService:
         self.me = me
         self.receiver: SnapshotReceiver | None = None
         """Takes in snapshots, once the node has a place for them."""
+        self.siblings: SiblingService | None = None
+        """Answers what is asked beside the log, once the node runs."""
         self._on = on
         self._allow_fingerprint = allow_fingerprint
 
@@ -99,6 +102,31 @@ class PeerService:
             return
         await self.receiver.ship(request, context)
 
+    async def checksum(self, request: wire.ChecksumRequest, context: Context) -> wire.ChecksumReply:
+        """This node's sum of a moment."""
+        if self.siblings is None:
+            return wire.ChecksumReply(problem=self._not_running())
+        return await self.siblings.checksum(request, context)
+
+    async def hold(self, request: wire.HoldRequest, context: Context) -> wire.HoldReply:
+        """Fetch a file that is to be restored."""
+        if self.siblings is None:
+            return wire.HoldReply(problem=self._not_running())
+        return await self.siblings.hold(request, context)
+
+    async def fetch(
+        self, request: wire.FetchRequest, context: Context
+    ) -> AsyncIterator[wire.FetchPart]:
+        """Give a file that is to be restored."""
+        if self.siblings is None:
+            yield wire.FetchPart(problem=self._not_running())
+            return
+        async for part in self.siblings.fetch(request, context):
+            yield part
+
+    def _not_running(self) -> str:
+        return f"the node at {self.me.address} is not running yet"
+
     async def introduce(self, _: wire.PeerHello, context: Context) -> wire.Introduction:
         """Who is here."""
         return self._on.introduce().to_wire()
@@ -136,6 +164,21 @@ def add_to(server: grpc.aio.Server, service: PeerService) -> None:
         ),
         "Ship": grpc.stream_stream_rpc_method_handler(
             service.ship, response_serializer=wire.SnapshotAnswer.SerializeToString
+        ),
+        "Checksum": grpc.unary_unary_rpc_method_handler(
+            service.checksum,
+            request_deserializer=wire.ChecksumRequest.FromString,
+            response_serializer=wire.ChecksumReply.SerializeToString,
+        ),
+        "Hold": grpc.unary_unary_rpc_method_handler(
+            service.hold,
+            request_deserializer=wire.HoldRequest.FromString,
+            response_serializer=wire.HoldReply.SerializeToString,
+        ),
+        "Fetch": grpc.unary_stream_rpc_method_handler(
+            service.fetch,
+            request_deserializer=wire.FetchRequest.FromString,
+            response_serializer=wire.FetchPart.SerializeToString,
         ),
         "Introduce": grpc.unary_unary_rpc_method_handler(
             service.introduce,

@@ -20,6 +20,9 @@ COMMANDS = {
     "remove": "remove a node from the cluster, for good",
     "transfer": "hand leadership to another node",
     "compact": "make the database durable and drop the log that it replaces",
+    "backup": "copy the database to a file, while it is in use",
+    "restore": "replace the whole database by a SQLite file, on all nodes or none",
+    "verify": "compare what all nodes hold",
     "recover": "after a lost quorum: give a surviving node a new membership",
 }
 
@@ -54,6 +57,10 @@ def _command(arguments: list[str]) -> int:
 
         recover.add_flags(parser)
         return recover.run(parser.parse_args(arguments[1:]))
+    if name in ("backup", "restore", "verify"):
+        from raftsql.server import backups
+
+        return backups.run(name, parser, arguments[1:])
     from raftsql.server import operate
 
     return operate.run(name, parser, arguments[1:])

@@ -23,9 +23,14 @@ from raftsql.rpc.joining import Introduction, JoinAnswer, JoinAsked, join
 from raftsql.rpc.links import Links
 from raftsql.rpc.peer_service import PeerService
 from raftsql.rpc.receiving import SnapshotReceiver
+from raftsql.rpc.shipping import Bandwidth
+from raftsql.rpc.sibling_service import SiblingService
+from raftsql.rpc.siblings import Siblings
 from raftsql.server.forming import Forming, Place
 from raftsql.server.settings import ServeSettings
 from raftsql.server.supply import Supply
+from raftsql.sql.commands import Restore
+from raftsql.sql.verdict import Mode
 from raftsql.storage.files import Files
 
 log = logging.getLogger("raftsql.server")
@@ -45,6 +50,7 @@ class Host:
         self.runner: Runner | None = None
         self.links: Links | None = None
         self.supply: Supply | None = None
+        self.siblings: Siblings | None = None
         self.peers = PeerService(forming.me, self, allow_fingerprint=settings.allow_fingerprint)
         self.admin = AdminService(settings.advertise)
         self.clients = ClientService(settings.mode)
@@ -74,7 +80,11 @@ class Host:
         self.links = Links(me, self)
         self.supply = Supply(runner, me, self, settings.ship_bytes_per_second)
         self._name_peers()
-        self.admin.attach(runner)
+        self.siblings = Siblings(me, runner)
+        self.peers.siblings = SiblingService(
+            runner, self.siblings, self.peers.unwelcome, Bandwidth(settings.ship_bytes_per_second)
+        )
+        self.admin.attach(runner, self.siblings, Mode(settings.mode))
         self.clients.attach(runner)
         runner.start(self)
         if place.founding is None:
@@ -130,6 +140,11 @@ class Host:
     def applied(self) -> None:
         """The membership may be another."""
         self._name_peers()
+
+    async def fetch_restore(self, restore: Restore) -> None:
+        """Get the file of a restore from another node."""
+        assert self.siblings is not None, "a running node has siblings"
+        await self.siblings.fetch(restore)
 
     # What peers say.
 
@@ -298,6 +313,8 @@ class Host:
             await self.links.close()
         if self.runner is not None:
             await self.runner.close()
+        if self.siblings is not None:
+            self.siblings.close()
 
 
 def _prefix(problem: str) -> str:

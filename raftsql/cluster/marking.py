@@ -1,0 +1,206 @@
+"""What happens at the entries that ask for more than SQLite can do: VERIFY and RESTORE.
+
+VERIFY is applied, and its moment is summed (`summing`). RESTORE is not: the file that it names
+takes the database's place. A node that does not hold that file gets it from another one first, and
+applies nothing until then; reads go on from the old state. The switch itself is one job where the
+database is written. A crash at any point leaves the old database, and the entry to be applied
+again, or the new one, which brings its place in the log along (decision 0092).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from raftsql.cluster.guests import Guests
+from raftsql.cluster.summing import Sums
+from raftsql.cluster.uploads import Uploads
+from raftsql.database import restore as restoring
+from raftsql.database import snapshot
+from raftsql.database.disk import Disk
+from raftsql.database.headers import HEADER_BYTES
+from raftsql.database.installation import beside, install
+from raftsql.database.machine import Machine
+from raftsql.database.readers import Readers
+from raftsql.database.shared import MALFORMED
+from raftsql.raft.messages import Entry
+from raftsql.sql.commands import CommandKind, Restore, decode_restore
+
+if TYPE_CHECKING:
+    from raftsql.cluster.runner import Runner
+
+log = logging.getLogger("raftsql.cluster")
+
+READS_END_SECONDS: Final = 10.0
+FETCH_PAUSE_SECONDS: Final = 1.0
+"""Between two rounds of asking everybody for a file."""
+
+Answered = Callable[[Entry, bytes | None], None]
+
+
+class FileMissing(Exception):
+    """Nobody could give the file now; why."""
+
+
+class Marking:
+    """Deals with the markers of one replica, and with whatever replaces its database."""
+
+    def __init__(self, runner: Runner) -> None:
+        """No marker was met yet."""
+        self._runner = runner
+        self.guests = Guests()
+        self.sums = Sums(self.guests)
+        self.uploads = Uploads(runner.stores.datadir.folder / "restores", Disk())
+        self.waits_for = ""
+        """What keeps this node from applying more; for people."""
+        self._task: asyncio.Task[None] | None = None
+
+    # VERIFY.
+
+    def verify(self, machine: Machine) -> None:
+        """Take the moment at which the machine stands; called where the log is applied."""
+        marker = machine.marker
+        assert marker is not None, "apply ends early at a marker only"
+        assert marker.kind is CommandKind.VERIFY, "a restore is not done between two applies"
+        self.sums.begin(machine.path, marker.entry.index)
+
+    # RESTORE.
+
+    def restore(self, entry: Entry, answered: Answered) -> None:
+        """Let the file that the entry names take the database's place, then tell the answer."""
+        self._task = asyncio.ensure_future(self._restore(entry, answered))
+
+    async def _restore(self, entry: Entry, answered: Answered) -> None:
+        runner = self._runner
+        try:
+            wanted = _wanted(entry)
+            known = MALFORMED if wanted is None else restoring.answered(runner.machine.path, entry)
+            if wanted is None or known is not None:
+                runner.on_database(
+                    lambda: runner.machine.pass_over(entry), lambda _: answered(entry, known)
+                )
+                return
+            while not self._is_past(entry):
+                if await asyncio.to_thread(self._copied, wanted):
+                    runner.on_database(
+                        lambda: self._switch(entry, wanted),
+                        lambda answer: self._switched(entry, wanted, answer, answered),
+                        small=False,
+                    )
+                    return
+                await self._fetch(entry, wanted)
+            # A snapshot came instead, of a later moment than the entry.
+            self.waits_for = ""
+            answered(entry, None)
+        except Exception as error:
+            runner.fail(error)
+
+    def _is_past(self, entry: Entry) -> bool:
+        return self._runner.node.log.applied >= entry.index
+
+    async def _fetch(self, entry: Entry, wanted: Restore) -> None:
+        """Try everybody once."""
+        transport = self._runner.transport
+        assert transport is not None, "a node that applies is running"
+        try:
+            await transport.fetch_restore(wanted)
+        except FileMissing as missing:
+            why = f"the file that entry {entry.index} restores: {missing}"
+            if self.waits_for != why:
+                self.waits_for = why
+                log.warning("n%d waits for %s", self._runner.node.id, why)
+            await asyncio.sleep(FETCH_PAUSE_SECONDS)
+
+    @property
+    def _incoming(self) -> Path:
+        return beside(self._runner.stores.database, "-restoring")
+
+    def _copied(self, wanted: Restore) -> bool:
+        """Copy the file, which others may still ask for, to where it is made ready; whether it is
+        here, as it was when it came."""
+        file = self.uploads.held(wanted)
+        if file is None:
+            return False
+        incoming = self._incoming
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            beside(incoming, suffix).unlink(missing_ok=True)
+        digest = snapshot.new_digest()
+        with file.open("rb") as source, incoming.open("wb") as target:
+            while chunk := source.read(snapshot.READ_BYTES):
+                digest.update(chunk)
+                target.write(chunk)
+        if digest.digest() == wanted.digest:
+            return True
+        log.error("%s is damaged: it is not what was put there, and has to be fetched", file)
+        file.unlink()
+        return False
+
+    def _switch(self, entry: Entry, wanted: Restore) -> bytes | None:
+        """The one job that puts the file in the database's place; None: there is another by now."""
+        stores = self._runner.stores
+        if stores.machine.applied.index >= entry.index:
+            return None
+        incoming = self._incoming
+        answer = restoring.prepare(incoming, stores.database, entry)
+        self.replace_database(incoming)
+        self.uploads.applied(wanted, entry.index)
+        return answer
+
+    def _switched(
+        self, entry: Entry, wanted: Restore, answer: bytes | None, answered: Answered
+    ) -> None:
+        self.waits_for = ""
+        if answer is not None:
+            log.info(
+                "n%d restored a file of %d bytes at entry %d",
+                self._runner.node.id, wanted.size_bytes, entry.index,
+            )  # fmt: skip
+        answered(entry, answer)
+
+    # Whatever replaces the database.
+
+    def replace_database(self, incoming: Path) -> None:
+        """Close the database everywhere, put `incoming` in its place, and open that."""
+        self._close_database()
+        stores = self._runner.stores
+        install(incoming, stores.database, Disk())
+        stores.machine = Machine.open(stores.database)
+        stores.readers = Readers(stores.database)
+        self._runner.housekeeping.database_opened()
+        self.guests.open()
+
+    def _close_database(self) -> None:
+        """Close every connection; reads that run are cut, and their clients ask again."""
+        stores = self._runner.stores
+        self.guests.close()
+        self._runner.housekeeping.close_database()
+        stores.machine.close()
+        stores.readers.close()
+        give_up_at = time.monotonic() + READS_END_SECONDS
+        while stores.readers.outstanding:
+            if time.monotonic() > give_up_at:
+                raise TimeoutError("reads did not end, so the database can't be replaced")
+            time.sleep(0.001)
+
+    def log_shortened(self, base: int) -> None:
+        """The log begins after `base` now."""
+        self.uploads.tidy(base)
+
+    def stop(self) -> None:
+        """The node stops."""
+        if self._task is not None:
+            self._task.cancel()
+        self.sums.stop()
+
+
+def _wanted(entry: Entry) -> Restore | None:
+    try:
+        return decode_restore(memoryview(entry.payload)[HEADER_BYTES:])
+    except msgspec.MsgspecError:
+        return None

@@ -1,0 +1,156 @@
+"""A backup, from a copy on this node's disk to whoever asked for it.
+
+The copy is taken in steps while writes go on, in a thread of its own; its file has no name any
+more by the time its first byte is sent, so nothing is left behind however this ends. What leaves is
+the plain SQLite file: compressing it, or turning it into SQL, is the client's work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import IO, Final, TypeVar
+
+import apsw
+
+from raftsql.cluster.guests import Guest, SentAway
+from raftsql.cluster.requests import Read
+from raftsql.cluster.runner import Runner
+from raftsql.cluster.uploads import NoRoom
+from raftsql.database.backup import CHUNK_BYTES, Backup
+from raftsql.database.disk import Disk
+from raftsql.database.snapshot import CopyFailed, new_digest
+from raftsql.rpc.proposing import Awaited, NotProposed
+from raftsql.sql.commands import Level
+from raftsql_proto import admin_pb2
+
+T = TypeVar("T")
+
+BACKUPS_MAX: Final = 2
+"""At a time: each needs room for a copy of the database."""
+FRESH_SECONDS: Final = 10.0
+TELL_EVERY_STEPS: Final = 25
+"""100 MB between two words on how far the copy is."""
+
+
+class NoBackup(Exception):
+    """There will be none; why."""
+
+
+class Backups:
+    """The backups that one node is giving."""
+
+    def __init__(self, runner: Runner) -> None:
+        """None yet."""
+        self._runner = runner
+        self._under_way = 0
+        self._number = 0
+        for leftover in runner.stores.datadir.folder.glob("backup-*.copy"):
+            leftover.unlink(missing_ok=True)
+
+    async def stream(self, *, stale: bool) -> AsyncIterator[admin_pb2.BackupPart]:
+        """Take a copy and hand it out; whoever closes this early ends it. Raises NoBackup."""
+        if self._under_way >= BACKUPS_MAX:
+            raise NoBackup(f"{BACKUPS_MAX} backups are under way here; try again later")
+        self._under_way += 1
+        self._number += 1
+        job = _Job(self._runner, self._number)
+        try:
+            if not stale:
+                await self._catch_up()
+            async for part in job.parts():
+                yield part
+        except (SentAway, CopyFailed, NoRoom, NotProposed, apsw.Error, OSError) as error:
+            raise NoBackup(str(error)) from error
+        finally:
+            self._under_way -= 1
+            job.close()
+
+    async def _catch_up(self) -> None:
+        """Have applied everything that was acknowledged before this was asked for."""
+        runner = self._runner
+        reply = Awaited()
+        read = Read("SELECT 1", None, reply, level=Level.LINEARIZABLE)
+        read.deadline_ms = runner.now_ms() + int(FRESH_SECONDS * 1000)
+        runner.replica.read(read)
+        runner.wake()
+        await reply.future
+
+
+class _Job:
+    """One backup. All of its disk work is done by its one thread, in order."""
+
+    def __init__(self, runner: Runner, number: int) -> None:
+        self._runner = runner
+        folder = runner.stores.datadir.folder
+        self._target = folder / f"backup-{number}.copy"
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="backup")
+        self._stay = ExitStack()
+        self._guest: Guest | None = None
+        self._backup: Backup | None = None
+        self._file: IO[bytes] | None = None
+
+    async def parts(self) -> AsyncIterator[admin_pb2.BackupPart]:
+        await self._do(self._begin)
+        steps = 0
+        while remaining := await self._do(self._step):
+            steps += 1
+            if steps % TELL_EVERY_STEPS == 0:
+                pages = await self._do(self._pages)
+                percent = 100 * (pages - remaining) // max(pages, 1)
+                yield admin_pb2.BackupPart(copied_percent=percent)
+        index, size = await self._do(self._finish)
+        digest = new_digest()
+        while data := await self._do(self._read):
+            digest.update(data)
+            yield admin_pb2.BackupPart(data=data, size_bytes=size)
+        yield admin_pb2.BackupPart(index=index, size_bytes=size, digest=digest.digest())
+
+    def _begin(self) -> None:
+        marking, database = self._runner.marking, self._runner.stores.database
+        marking.uploads.need(database.stat().st_size)
+        self._guest = self._stay.enter_context(marking.guests.stay())
+        self._target.unlink(missing_ok=True)
+        self._backup = Backup(database, self._target, Disk())
+
+    def _step(self) -> int:
+        assert self._guest is not None, "it has begun"
+        assert self._backup is not None, "it has begun"
+        self._guest.check()
+        return self._backup.step()
+
+    def _pages(self) -> int:
+        assert self._backup is not None, "it has begun"
+        return self._backup.pages
+
+    def _finish(self) -> tuple[int, int]:
+        assert self._backup is not None, "it has begun"
+        backup, self._backup = self._backup, None
+        position = backup.finish()
+        self._stay.close()
+        self._file = self._target.open("rb")
+        size = self._target.stat().st_size
+        self._target.unlink()
+        return position.index, size
+
+    def _read(self) -> bytes:
+        assert self._file is not None, "it is copied"
+        return self._file.read(CHUNK_BYTES)
+
+    def _end(self) -> None:
+        if self._backup is not None:
+            self._backup.abandon()
+        if self._file is not None:
+            self._file.close()
+        self._target.unlink(missing_ok=True)
+        self._stay.close()
+
+    async def _do(self, job: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, job)
+
+    def close(self) -> None:
+        """Let go of everything, behind what the thread may be doing now."""
+        self._thread.submit(self._end)
+        self._thread.shutdown(wait=False)
