@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -10,6 +11,13 @@ import pytest
 from raftsql_driver.aio import AsyncConnection
 from raftsql_driver.sync import Connection, connect
 from tests.driver.fake import FakeServer
+
+
+@pytest.fixture
+def unused_tcp_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 @pytest.fixture

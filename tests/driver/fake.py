@@ -479,6 +479,16 @@ class FakeServer:
 
         self.call(end())
 
+    def announce(self, frame: Any) -> None:
+        """Send a frame to every client, unasked."""
+
+        async def say() -> None:
+            for node in self.nodes:
+                for stream in node.streams:
+                    stream.out.put_nowait(frame)
+
+        self.call(say())
+
     def forget_sessions(self) -> None:
         self.database.sessions.clear()
         self.database.nonces.clear()

@@ -1,0 +1,70 @@
+"""A cursor's memory, without a network: pages by a script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raftsql_driver.cursor import BaseCursor
+from raftsql_driver.flows import Answered
+from raftsql_driver.rows import Row
+from raftsql_driver.statements import look_at
+from raftsql_proto import frames as f
+from tests.driver.scripted import Script, done, page
+
+
+def reading(script: Script, *rows: Any, cursor: int) -> BaseCursor:
+    base = BaseCursor(None, 0)
+    base._take(look_at("SELECT x"), Answered(None, page(*rows, cursor=cursor), 1, "a:1", 5))
+    return base
+
+
+def test_from_the_second_page_on_the_next_one_is_asked_for_ahead() -> None:
+    script = Script()
+    cursor = reading(script, [1], cursor=10)
+    assert script.sent == []
+    script.play(cursor._next_page(5.0, script.clock), page([2], cursor=11))
+    assert [send.frame.cursor for send in script.sent] == [11]
+    script.play(cursor._next_page(5.0, script.clock), page([3], cursor=12))
+    assert [send.frame.cursor for send in script.sent] == [11, 12]
+    script.play(cursor._next_page(5.0, script.clock), page([4]))
+    assert (list(cursor._page), cursor._rest, cursor._ahead) == ([(4,)], 0, None)
+    assert cursor.rownumber == 4
+    assert len(script.asked) == 1, "later pages were asked for ahead"
+
+
+def test_no_more_than_the_page_being_read_is_held() -> None:
+    script = Script()
+    cursor = reading(script, [1], [2], cursor=10)
+    script.play(cursor._next_page(5.0, script.clock), page([3]))
+    assert list(cursor._page) == [(3,)]
+
+
+def test_letting_go_releases_the_rest_at_the_node() -> None:
+    script = Script()
+    cursor = reading(script, [1], cursor=10)
+    script.play(cursor._let_go())
+    assert script.sent[0].frame == f.Release(10)
+    assert cursor.description is None
+    script.play(cursor._let_go())
+    assert len(script.sent) == 1
+
+
+def test_a_row_factory_sees_the_description() -> None:
+    base = BaseCursor(Row, 0)
+    base._take(look_at("SELECT x"), Answered(None, page([1]), 1, "a:1", 5))
+    assert [row["x"] for row in base._page] == [1]
+
+
+def test_counts_are_for_changes_and_rowids_for_inserts() -> None:
+    base = BaseCursor(None, 0)
+    for sql, rowcount, lastrowid in [
+        ("CREATE TABLE t(a)", -1, None),
+        ("UPDATE t SET a=1", 1, None),
+        ("INSERT INTO t VALUES(1)", 1, 3),
+        ("DELETE FROM t", 1, 3),
+    ]:
+        base._forget()
+        answer = f.decode_answer(done().answer)
+        assert isinstance(answer, f.Done)
+        base._take(look_at(sql), Answered(answer, None, 1, "a:1", 5))
+        assert (base.rowcount, base.lastrowid) == (rowcount, lastrowid)
