@@ -69,11 +69,12 @@ def _local_place(sql: str) -> int:
     """What a SQLite of our own says to the same text: its syntax is the same everywhere."""
     import apsw
 
+    before = "" if re.match(r"\s*EXPLAIN\b", sql, re.IGNORECASE) else "EXPLAIN "
     connection = apsw.Connection(":memory:")
     try:
-        connection.execute("EXPLAIN " + sql)
+        connection.execute(before + sql)
     except apsw.Error as error:
-        offset = getattr(error, "error_offset", -1) - len("EXPLAIN ")
+        offset = getattr(error, "error_offset", -1) - len(before)
         return len(sql.encode()[:offset].decode(errors="ignore")) if offset >= 0 else -1
     finally:
         connection.close()
@@ -88,7 +89,7 @@ def caret(sql: str, position: int) -> str:
     end = len(sql) if end < 0 else end
     first = max(start, position - WINDOW // 2)
     last = min(end, first + WINDOW)
-    token = re.compile(r"\w+|.").match(sql, position, last)
+    token = re.compile(r"\w+(?:\.\w+)?|.").match(sql, position, last)
     length = token.end() - position if token else 1
     under = "^" * max(1, _cells(sql[position : position + length]))
     return f"{_printable(sql[first:last])}\n{' ' * _cells(sql[first:position])}{under}"

@@ -54,6 +54,7 @@ def command(usage: str, *, raw: bool = False) -> Callable[[Run], Run]:
 
     def register(run: Run) -> Run:
         name = usage.partition(" ")[0]
+        assert run.__doc__, f"{name} has no help"
         _found[name] = Registered(name, usage, run, raw)
         return run
 
@@ -73,10 +74,10 @@ def find(name: str) -> Registered:
     known = registry()
     if name in known:
         return known[name]
-    begun = [each for each in known if each.startswith(name)]
-    if len(begun) == 1 and len(name) > 1:
+    begun = [each for each in known if each.startswith(name)] if len(name) > 1 else []
+    if len(begun) == 1:
         return known[begun[0]]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     hint = f"did you mean {begun[0] if begun else close[0]}?" if begun or close else "try .help"
     raise CommandError(f"there is no command {name}; {hint}")
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 @command(".explain SQL", raw=True)
 def explain(shell: Shell, arguments: list[str]) -> None:
-    """Show how SQLite would find the rows, as a tree; the statement is not run."""
+    """Show how SQLite would find the rows, as a tree.
+
+    The statement is not run.
+    """
     from raftsql_shell.plan import tree
 
     sql = "EXPLAIN QUERY PLAN " + arguments[0]
@@ -24,14 +27,15 @@ def explain(shell: Shell, arguments: list[str]) -> None:
 
 @command(".check SQL", raw=True)
 def check(shell: Shell, arguments: list[str]) -> None:
-    """Ask whether all nodes would come to the same rows by a statement; it is not run.
+    """Ask whether all nodes would come to the same rows by a statement.
 
-    The verdict is `pure`, `pinned` (clock and chance travel with the statement, so that all nodes
-    see the same) or `refused`, with the reason and what to write instead.
+    It is not run. The verdict is `pure`, `pinned` (clock and chance travel with the statement, so
+    that all nodes see the same) or `refused`, with the reason and what to write instead.
     """
     sql = arguments[0]
     found = shell.session.examine(sql)
-    lines = [f"{found.verdict} ({found.kind})" if found.kind else found.verdict]
+    told = found.kind if found.kind != found.verdict else ""
+    lines = [f"{found.verdict} ({told})" if told else found.verdict]
     if found.detail:
         lines.append(indented(found.detail))
     if found.position >= 0:
@@ -69,3 +73,50 @@ def parameter(shell: Shell, arguments: list[str]) -> None:
         raise CommandError(
             "usage: .parameter set NAME VALUE, .parameter unset NAME, .parameter clear"
         )
+
+
+@command(".watch SECONDS [SQL]", raw=True)
+def watch(shell: Shell, arguments: list[str]) -> None:
+    """Run a statement every SECONDS, until Ctrl-C.
+
+    Without SQL, the last one that ran.
+    """
+    from raftsql_shell.watching import repeat, seconds_of
+
+    seconds, _, sql = arguments[0].partition(" ")
+    sql = sql.strip() or shell.last_statement
+    if not sql:
+        raise CommandError("there is no statement to watch; usage: .watch SECONDS SQL")
+    repeat(shell, seconds_of(seconds), lambda: shell.statement(sql))
+
+
+@command(".favorite [run|save|remove] [NAME] [SQL]", raw=True)
+def favorite(shell: Shell, arguments: list[str]) -> None:
+    """Keep statements under names, run them by name, or list them.
+
+    `.favorite save NAME SQL` keeps one (without SQL, the last one that ran); it may have named
+    parameters. `.favorite NAME` runs it.
+    """
+    from raftsql_shell import config
+
+    kept = config.favorites()
+    verb, _, rest = (arguments[0] if arguments else "").partition(" ")
+    if verb not in ("run", "save", "remove"):
+        verb, rest = ("run", arguments[0]) if arguments else ("list", "")
+    name, _, sql = rest.strip().partition(" ")
+    if verb == "list":
+        shell.table(["favorite", "sql"], sorted(kept.items()))
+    elif not name:
+        raise CommandError(f"usage: .favorite {verb} NAME")
+    elif verb == "save":
+        text = sql.strip() or shell.last_statement
+        if not text:
+            raise CommandError("there is no statement to keep; usage: .favorite save NAME SQL")
+        config.keep_favorites({**kept, name: text})
+    elif name not in kept:
+        raise CommandError(f"there is no favorite {name}; .favorite lists them")
+    elif verb == "remove":
+        del kept[name]
+        config.keep_favorites(kept)
+    else:
+        shell.feed([kept[name]], "")

@@ -46,16 +46,17 @@ def headers(shell: Shell, arguments: list[str]) -> None:
 
 @command(".nullvalue [TEXT]")
 def nullvalue(shell: Shell, arguments: list[str]) -> None:
-    """Choose what stands for NULL; without TEXT, what is usual in the mode.
+    """Choose what stands for NULL.
 
-    Usual are NULL in tables, nothing in csv, and a backslash with an N in tsv.
+    Without TEXT it is what is usual in the mode. Usual are NULL in tables, nothing in csv, and a
+    backslash with an N in tsv.
     """
     shell.look.null = arguments[0] if arguments else None
 
 
 @command(".width [N]...")
 def width(shell: Shell, arguments: list[str]) -> None:
-    """Cut values that are wider than N in tables; without N, show all of them.
+    """Cut values that are wider than N in tables; without N, none.
 
     The first N is for the first column and so on, the last one for all columns that follow. So
     `.width 30` is for all columns. 0 is no limit.
@@ -89,7 +90,10 @@ def echo(shell: Shell, arguments: list[str]) -> None:
 
 @command(".bail [on|off]")
 def bail(shell: Shell, arguments: list[str]) -> None:
-    """Let the first error end a script; on in scripts, off at the prompt."""
+    """Let the first error end a script.
+
+    It is on in scripts, and off at the prompt.
+    """
     if arguments:
         shell.bail = on_or_off(arguments[0])
     else:
@@ -98,9 +102,9 @@ def bail(shell: Shell, arguments: list[str]) -> None:
 
 @command(".output [FILE]", raw=True)
 def output(shell: Shell, arguments: list[str]) -> None:
-    """Write results to FILE from now on; without FILE, to standard output again.
+    """Write results to FILE from now on.
 
-    `.output |PROGRAM` hands them to a program.
+    Without FILE, to standard output again. `.output |PROGRAM` hands them to a program.
     """
     if arguments:
         shell.output.redirect(_place(arguments[0]))
@@ -110,7 +114,10 @@ def output(shell: Shell, arguments: list[str]) -> None:
 
 @command(".once FILE", raw=True)
 def once(shell: Shell, arguments: list[str]) -> None:
-    """Write the next result to FILE, or to a program with `.once |PROGRAM`."""
+    """Write the next result to FILE.
+
+    `.once |PROGRAM` hands it to a program.
+    """
     shell.output.redirect(_place(arguments[0]), once=True)
 
 
@@ -122,3 +129,24 @@ def _place(text: str) -> str:
 
 def _switch(name: str, value: bool) -> str:
     return f"{name} is {'on' if value else 'off'}"
+
+
+@command(".pager [on|off|PROGRAM]", raw=True)
+def pager(shell: Shell, arguments: list[str]) -> None:
+    """Show results that are longer than the screen in a program.
+
+    `on` takes $PAGER, or else less.
+    """
+    from raftsql_shell.pager import program
+
+    if not arguments:
+        shell.note(f"the pager is {shell.output.pager or 'off'}")
+    elif not shell.interactive:
+        raise CommandError("a pager is for the prompt; .output |PROGRAM works in scripts")
+    elif arguments[0] == "off":
+        shell.output.pager = ""
+    else:
+        found = program("" if arguments[0] == "on" else arguments[0])
+        if not found:
+            raise CommandError(f"there is no program {arguments[0]}")
+        shell.output.pager = found

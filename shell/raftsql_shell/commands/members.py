@@ -29,9 +29,11 @@ def _nodes(shell: Shell) -> Iterator[Nodes]:
 
 @command(".status [--watch] [SECONDS]")
 def status(shell: Shell, arguments: list[str]) -> None:
-    """Show all nodes: role, term, applied index, how far behind the leader, how soon they answer.
+    """Show all nodes: role, term, and how far each one is.
 
-    With --watch the picture is drawn again every SECONDS (1 when not given), until Ctrl-C.
+    `applied` is the last log entry in its database, `lag` how many entries that is behind what is
+    committed, `latency` how soon it answers. With --watch the picture is drawn again every SECONDS
+    (1 when not given), until Ctrl-C.
     """
     watch = arguments[:1] == ["--watch"]
     if arguments and not watch:
@@ -81,7 +83,10 @@ def rows_of(seen: list[Seen]) -> list[Row]:
 
 @command(".members")
 def members(shell: Shell, arguments: list[str]) -> None:
-    """List who belongs to the cluster, who votes, and how far the leader knows them to be."""
+    """List who belongs to the cluster, and who votes.
+
+    `match` is how far the leader knows each log to be, `heard` when it last heard from it.
+    """
     with _nodes(shell) as nodes:
         shell.table(MEMBER_COLUMNS, [_member(each) for each in _leading(nodes)["members"]])
 
@@ -126,7 +131,7 @@ def transfer(shell: Shell, arguments: list[str]) -> None:
 
 @command(".add NODE [--learner]")
 def add(shell: Shell, arguments: list[str]) -> None:
-    """Give a node that has joined its vote; with --learner, take the vote away and keep the node.
+    """Give a node its vote; with --learner, take the vote away.
 
     A node joins by being started with `raftsql serve --join` and the address of a member.
     """
@@ -139,7 +144,10 @@ def add(shell: Shell, arguments: list[str]) -> None:
 
 @command(".remove NODE")
 def remove(shell: Shell, arguments: list[str]) -> None:
-    """Take a node out of the cluster, for good: it can't come back under its number."""
+    """Take a node out of the cluster, for good.
+
+    It can't come back under its number.
+    """
     with _nodes(shell) as nodes:
         found = nodes.remove(_number(arguments[0]))
     shell.table(MEMBER_COLUMNS, [_member(each) for each in found])
@@ -147,14 +155,17 @@ def remove(shell: Shell, arguments: list[str]) -> None:
 
 @command(".compact")
 def compact(shell: Shell, arguments: list[str]) -> None:
-    """Make the connected node's database durable and drop the log that it replaces."""
+    """Drop the log that the connected node's database replaces.
+
+    The database is made durable first.
+    """
     with _nodes(shell) as nodes:
         shell.note(f"the log begins after entry {nodes.compact()}")
 
 
 @command(".verify")
 def verify(shell: Shell, arguments: list[str]) -> None:
-    """Compare the checksums of all nodes' tables at one place of the log."""
+    """Compare the rows of all nodes, by checksums at one place of the log."""
     raise CommandError("not offered by this server yet")
 
 

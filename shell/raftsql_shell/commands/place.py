@@ -66,10 +66,9 @@ def help(shell: Shell, arguments: list[str]) -> None:
         found = find(name if name.startswith(".") else f".{name}")
         shell.text(f"{found.usage}\n\n{found.help}")
         return
-    width = max(len(each.usage) for each in registry().values())
-    width = min(width, 32)
-    lines = [f"{each.usage:{width}}  {each.summary}" for each in registry().values()]
-    shell.text("\n".join(lines))
+    width = max(map(len, registry()))
+    lines = [f"{each.name:{width}}  {each.summary}" for each in registry().values()]
+    shell.text("\n".join([*lines, "", ".help COMMAND says all about one."]))
 
 
 @command(".quit")

@@ -35,9 +35,9 @@ def views(shell: Shell, arguments: list[str]) -> None:
 
 @command(".schema [TABLE]")
 def schema(shell: Shell, arguments: list[str]) -> None:
-    """Show the statements that made a table with its indexes and triggers, or all of them.
+    """Show the statements that made a table, or all tables.
 
-    TABLE may be a pattern of LIKE.
+    Its indexes, triggers and views are shown too. TABLE may be a pattern of LIKE.
     """
     found = shell.session.rows(
         f"SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND {USERS} AND tbl_name LIKE ? "
@@ -51,16 +51,17 @@ def schema(shell: Shell, arguments: list[str]) -> None:
 
 @command(".indexes [TABLE]")
 def indexes(shell: Shell, arguments: list[str]) -> None:
-    """List the indexes, of all tables or of one; TABLE may be a pattern of LIKE.
+    """List the indexes of all tables, or of one.
 
-    Indexes that SQLite made by itself, for a PRIMARY KEY or UNIQUE, are named too.
+    TABLE may be a pattern of LIKE. Indexes that SQLite made by itself, for a PRIMARY KEY or
+    UNIQUE, are named too.
     """
     shell.table(
         ["index", "table", "unique", "columns"],
         shell.session.rows(
             "SELECT i.name, t.name, CASE i.\"unique\" WHEN 1 THEN 'yes' ELSE 'no' END, "
-            "(SELECT group_concat(coalesce(c.name, '<expression>'), ', ' ORDER BY c.seqno) "
-            "FROM pragma_index_info(i.name) AS c) "
+            "(SELECT group_concat(coalesce(c.name, '<expression>'), ', ') "
+            "FROM (SELECT name FROM pragma_index_info(i.name) ORDER BY seqno) AS c) "
             "FROM sqlite_schema AS t, pragma_index_list(t.name) AS i "
             "WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND t.name LIKE ? "
             "ORDER BY t.name, i.name",
@@ -71,7 +72,10 @@ def indexes(shell: Shell, arguments: list[str]) -> None:
 
 @command(".describe TABLE")
 def describe(shell: Shell, arguments: list[str]) -> None:
-    """List a table's or view's columns: type, NOT NULL, default, place in the primary key."""
+    """List a table's or view's columns.
+
+    With the type, NOT NULL, the default, and the place in the primary key.
+    """
     found = shell.session.rows(
         "SELECT name, type, CASE \"notnull\" WHEN 1 THEN 'yes' ELSE 'no' END, dflt_value, "
         "nullif(pk, 0), CASE hidden WHEN 2 THEN 'virtual' WHEN 3 THEN 'stored' END "

@@ -1,0 +1,108 @@
+"""The driver's fake cluster with the admin service beside it, so that no test needs real nodes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import grpc
+
+from raftsql_proto import admin_pb2, frames
+from raftsql_proto.admin_pb2_grpc import AdminServicer, add_AdminServicer_to_server
+from raftsql_proto.client_pb2_grpc import add_ClientServicer_to_server
+from tests.driver import fake
+
+VERDICTS = {
+    "random()": frames.Verdict(0, "write", "pinned", "random", 0, 6),
+    "ATTACH": frames.Verdict(0, "refused", "refused", "ATTACH is refused: one file only", 0, 6),
+}
+
+
+class Admin(AdminServicer):
+    """What one fake node says of itself; the changes that it is asked for are remembered."""
+
+    def __init__(self, server: ShellServer, number: int) -> None:
+        self._server = server
+        self._number = number
+
+    def members(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "node_id": node.number,
+                "address": f"node{node.number}" if self._server.named else node.address,
+                "voter": node.number not in self._server.learners,
+                "leader": node.number == self._server.leader,
+                "match": 40 + node.number,
+                "heard_ms_ago": 0 if node.number == self._server.leader else 7,
+            }
+            for node in self._server.nodes
+            if node.number not in self._server.removed
+        ]
+
+    async def Status(self, _: Any, context: Any) -> Any:
+        server = self._server
+        leads = self._number == server.leader
+        picture = {
+            "node_id": self._number,
+            "role": "leader" if leads else "follower",
+            "term": server.term,
+            "leader": server.leader or None,
+            "leader_address": server.leader_address or None,
+            "applied_index": 40 + self._number,
+            "commit_index": 43,
+            "members": self.members(),
+        }
+        return admin_pb2.StatusReply(json=json.dumps(picture))
+
+    async def AddMember(self, request: Any, context: Any) -> Any:
+        if request.node > len(self._server.nodes):
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, "it is not a member")
+        self._server.learners.discard(request.node)
+        if request.learner:
+            self._server.learners.add(request.node)
+        return admin_pb2.MembersReply(json=json.dumps(self.members()))
+
+    async def RemoveMember(self, request: Any, context: Any) -> Any:
+        self._server.removed.add(request.node)
+        return admin_pb2.MembersReply(json=json.dumps(self.members()))
+
+    async def Transfer(self, request: Any, context: Any) -> Any:
+        self._server.leader = request.node or 2
+        self._server.term += 1
+        return admin_pb2.TransferReply(leader=self._server.leader)
+
+    async def Compact(self, _: Any, context: Any) -> Any:
+        return admin_pb2.CompactReply(dropped_upto=17)
+
+
+class ShellConnection(fake.Connection):
+    """A stream whose examiner has something to say."""
+
+    async def carry_out(self, frame: Any) -> Any:
+        if isinstance(frame, frames.Examine):
+            for text, like in VERDICTS.items():
+                place = frame.sql.find(text)
+                if place >= 0:
+                    return frames.Verdict(
+                        frame.id, like.kind, like.verdict, like.detail, place, like.length
+                    )
+        return await super().carry_out(frame)
+
+
+class ShellServer(fake.FakeServer):
+    """A fake cluster that can be operated."""
+
+    def __init__(self, nodes: int = 1) -> None:
+        super().__init__(nodes)
+        self.term = 3
+        self.named = False
+        """Hide the ports, which differ from run to run."""
+        self.learners: set[int] = set()
+        self.removed: set[int] = set()
+
+    async def _serve(self, node: fake.Node, port: int) -> None:
+        node.grpc = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        add_ClientServicer_to_server(node, node.grpc)
+        add_AdminServicer_to_server(Admin(self, node.number), node.grpc)
+        node.port = node.grpc.add_insecure_port(f"127.0.0.1:{port}")
+        await node.grpc.start()
