@@ -18,7 +18,7 @@ from raftsql.raft.messages import (
     VoteReply,
 )
 from raftsql.raft.ready import RoleName
-from tests.raft.acting import answers, commands, follower, leading
+from tests.raft.acting import answers, commands, follower, leading, vote_request
 from tests.raft.harness import Cluster, voters
 
 
@@ -60,6 +60,13 @@ def test_when_the_leader_is_dead_the_voters_take_turns_by_priority() -> None:
         cluster.do(node, lambda it, now=now: it.process_ended(1, now))  # type: ignore[misc]
     assert deadline(cluster, 3) == heard + 300
     assert deadline(cluster, 2) == heard + 300 + 40
+
+
+def test_a_vote_in_the_own_term_gives_the_candidate_time() -> None:
+    cluster = follower(1, term=2)
+    cluster.advance(400)
+    answers(cluster, 2, 1, vote_request(2, 1, 1))
+    assert deadline(cluster, 1) == 700 + 750 + 50
 
 
 def test_the_end_of_another_process_than_the_leaders_changes_nothing() -> None:
