@@ -269,6 +269,8 @@ class Histories(RuleBasedStateMachine):
         leader = self.cluster.replicas.get(self.cluster.leader)
         if leader is None or leader.status.applied < leader.status.last.index:
             return False
+        if leader.status.transferring_to:
+            return False
         members = leader.running.membership.members.keys() & self.cluster.replicas.keys()
         return all(
             self.cluster.replicas[node].machine.entries == leader.machine.entries
