@@ -25,6 +25,9 @@ class Config:
     shorter by `drift_ms`. This alone is what lease reads and the restart rule stand on."""
     drift_ms: int = 30
     """How much faster a voter's clock may run than the leader's, over one lease."""
+    disk_ms_max: int = 3_000
+    """A save under way for longer says that the disk hangs: such a node neither leads nor
+    campaigns, however well it is heard (it would keep others from leading and answer nobody)."""
     down_stagger_ms: int = 40
     """When the leader's death is known, voters campaign one after the other, this far apart."""
     commit_notice_ms: int = 2

@@ -205,7 +205,7 @@ class Leader:
         """Do what is due: prove leadership or give it up, tell followers, look after peers."""
         node = self.node
         self._confirm()
-        if node.now - self._proved() > node.config.election_ms:
+        if node.now - self._proved() > node.config.election_ms or node.disk_hangs:
             node.become_follower(node.term)
             return
         transfer = self.transfer_under_way

@@ -92,6 +92,8 @@ class Node:
         self._held: deque[tuple[int, Envelope]] = deque()
         self._saves: deque[tuple[int, Position]] = deque()
         self._save_number = 0
+        self._given: deque[tuple[int, int]] = deque()
+        """Saves under way: their numbers, and since when."""
         self._saved_number = 0
         self._state_save = 0
         self._state_dirty = False
@@ -157,7 +159,13 @@ class Node:
         else holds those entries, and then nobody else can be elected (thesis 4.2.2).
         """
         voter = any(m.is_voter(self.id) for m in self.history.since(self.log.committed))
-        return voter and self.installing is None and not self.removed
+        ready = self.installing is None and not self.disk_hangs
+        return voter and ready and not self.removed
+
+    @property
+    def disk_hangs(self) -> bool:
+        """Whether a save has been under way for so long that this node is of no use."""
+        return bool(self._given) and self.now - self._given[0][1] > self.config.disk_ms_max
 
     def wake_at(self) -> int:
         """When `tick` is needed at the latest, if nothing else happens before."""
@@ -242,6 +250,8 @@ class Node:
         """The Save of this number is durable, and so are all before it."""
         assert number <= self._save_number, "only what was given out can be saved"
         self._saved_number = max(self._saved_number, number)
+        while self._given and self._given[0][0] <= number:
+            self._given.popleft()
         while self._saves and self._saves[0][0] <= number:
             _, last = self._saves.popleft()
             self.log.stored = max(self.log.stored, last.index)
@@ -353,6 +363,7 @@ class Node:
         state = HardState(self.term, self.vote) if self._state_dirty else None
         save = Save(self._save_number, state, entries, self._reset)
         self._saves.append((self._save_number, last))
+        self._given.append((self._save_number, self.now))
         self._unsaved_first = last.index + 1
         self._state_dirty, self._reset = False, None
         return save
