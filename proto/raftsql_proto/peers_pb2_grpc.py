@@ -114,8 +114,8 @@ class PeersServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def Fetch(self, request, context):
-        """The file of a restore, from an offset on; or, when the file is gone because its entry was
-        applied long ago, the database itself as a snapshot.
+        """The file of a restore, from an offset on; or a snapshot of the database from after it, for a
+        node that can't apply the restore since the file is nowhere any more.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

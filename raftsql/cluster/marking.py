@@ -14,7 +14,7 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -29,7 +29,7 @@ from raftsql.database.installation import beside, install
 from raftsql.database.machine import Machine
 from raftsql.database.readers import Readers
 from raftsql.database.shared import MALFORMED
-from raftsql.raft.messages import Entry
+from raftsql.raft.messages import Entry, Position
 from raftsql.sql.commands import CommandKind, Restore, decode_restore
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("raftsql.cluster")
 
 READS_END_SECONDS: Final = 10.0
+COMMIT_PAUSE_SECONDS: Final = 0.05
 FETCH_PAUSE_SECONDS: Final = 1.0
 """Between two rounds of asking everybody for a file."""
 
@@ -46,6 +47,13 @@ Answered = Callable[[Entry, bytes | None], None]
 
 class FileMissing(Exception):
     """Nobody could give the file now; why."""
+
+
+class Substitute(NamedTuple):
+    """A snapshot of a moment after the restore, from a node that has dropped the file since."""
+
+    path: Path
+    last: Position
 
 
 class Marking:
@@ -86,7 +94,7 @@ class Marking:
                     lambda: runner.machine.pass_over(entry), lambda _: answered(entry, known)
                 )
                 return
-            while not self._is_past(entry):
+            while runner.machine.applied.index < entry.index:
                 if await asyncio.to_thread(self._copied, wanted):
                     runner.on_database(
                         lambda: self._switch(entry, wanted),
@@ -95,27 +103,43 @@ class Marking:
                     )
                     return
                 await self._fetch(entry, wanted)
-            # A snapshot came instead, of a later moment than the entry.
+            # A snapshot came instead, of a later moment than the entry's.
             self.waits_for = ""
             answered(entry, None)
         except Exception as error:
             runner.fail(error)
-
-    def _is_past(self, entry: Entry) -> bool:
-        return self._runner.node.log.applied >= entry.index
 
     async def _fetch(self, entry: Entry, wanted: Restore) -> None:
         """Try everybody once."""
         transport = self._runner.transport
         assert transport is not None, "a node that applies is running"
         try:
-            await transport.fetch_restore(wanted)
+            substitute = await transport.fetch_restore(wanted, entry.index)
+            if substitute is not None:
+                await self._take_instead(substitute)
         except FileMissing as missing:
             why = f"the file that entry {entry.index} restores: {missing}"
             if self.waits_for != why:
                 self.waits_for = why
                 log.warning("n%d waits for %s", self._runner.node.id, why)
             await asyncio.sleep(FETCH_PAUSE_SECONDS)
+
+    async def _take_instead(self, substitute: Substitute) -> None:
+        """Stand on another node's snapshot, as soon as this node knows all of it committed."""
+        runner, last = self._runner, substitute.last
+        self.waits_for = f"entry {last.index}, which another node's snapshot holds"
+        while runner.node.log.committed < last.index:
+            if runner.machine.applied.index >= last.index:
+                return
+            await asyncio.sleep(COMMIT_PAUSE_SECONDS)
+        done = asyncio.get_running_loop().create_future()
+        runner.on_database(lambda: self._instead(substitute), done.set_result, small=False)
+        await done
+
+    def _instead(self, substitute: Substitute) -> None:
+        if self._runner.machine.applied.index < substitute.last.index:
+            self.replace_database(substitute.path)
+            log.info("a snapshot of entry %d takes the place of a restore", substitute.last.index)
 
     @property
     def _incoming(self) -> Path:

@@ -20,7 +20,7 @@ from typing import Protocol, TypeVar
 
 from raftsql.cluster.housekeeping import Housekeeping, LogBounds
 from raftsql.cluster.lane import Lane
-from raftsql.cluster.marking import Marking
+from raftsql.cluster.marking import Marking, Substitute
 from raftsql.cluster.opening import Stores, open_node
 from raftsql.cluster.querying import Querying
 from raftsql.cluster.replica import Replica
@@ -60,8 +60,9 @@ class Transport(Protocol):
     def applied(self) -> None:
         """Something was applied; the membership may be another."""
 
-    async def fetch_restore(self, restore: Restore) -> None:
-        """Get a restore's file from another node into `uploads`; FileMissing if nobody has it."""
+    async def fetch_restore(self, restore: Restore, index: int) -> Substitute | None:
+        """Get the file of the restore at `index` from another node into `uploads`, or what stands
+        in for it; FileMissing if nobody has either."""
 
 
 class Runner:

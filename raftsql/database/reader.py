@@ -52,6 +52,10 @@ class ReadCut(Exception):
     """Time was up, or nobody waits any more: the read was given up, and nothing was harmed."""
 
 
+class HoldEnded(ReadCut):
+    """What was held is let go of: the database was replaced, or the holder closed it."""
+
+
 class ReadBusy(Exception):
     """No reader, or no hold, is free: nothing was read; ask again later or another node."""
 

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, TypeVar
 from raftsql.database.reader import (
     NOTHING_MINE,
     USUAL,
+    HoldEnded,
     Limits,
     Mine,
     ReadBusy,
@@ -74,7 +75,11 @@ class Moment:
         try:
             return self._slot.pop()
         except IndexError:
-            raise ReadCut("what was held is closed, or in use by another call") from None
+            if self._cut:
+                raise HoldEnded(
+                    "what was held is closed: perhaps the database was replaced"
+                ) from None
+            raise ReadCut("what was held is in use by another call") from None
 
     def leave(self, reader: Reader) -> None:
         """Put it back; this is when a close asked for meanwhile happens."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Final
+from pathlib import Path
+from typing import IO, Any, Final
 
 import grpc.aio
 import msgspec
 
+from raftsql.cluster.copying import copied
+from raftsql.cluster.guests import SentAway
 from raftsql.cluster.marking import FileMissing
 from raftsql.cluster.runner import Runner
 from raftsql.cluster.summing import NoSum
+from raftsql.database import snapshot
 from raftsql.database.checksum import Checksum
+from raftsql.database.snapshot import CopyFailed
 from raftsql.rpc.peers import Unwelcome
 from raftsql.rpc.shipping import Bandwidth
 from raftsql.rpc.siblings import Siblings
@@ -38,6 +43,7 @@ class SiblingService:
         self._siblings = siblings
         self._unwelcome = unwelcome
         self._bandwidth = bandwidth
+        self._copying = asyncio.Lock()
 
     async def checksum(self, request: wire.ChecksumRequest, context: Context) -> wire.ChecksumReply:
         """This node's sum of a moment, as soon as it has been there."""
@@ -68,16 +74,55 @@ class SiblingService:
         if (refusal := self._unwelcome(request.hello)) is not None:
             yield wire.FetchPart(problem=refusal.reason)
             return
+        try:
+            async for part in (
+                self._snapshot(request.index) if request.index else self._file(request)
+            ):
+                yield part
+        except (SentAway, CopyFailed, OSError) as error:
+            yield wire.FetchPart(problem=str(error))
+
+    async def _file(self, request: wire.FetchRequest) -> AsyncIterator[wire.FetchPart]:
         path = self._runner.marking.uploads.held(Restore(request.digest, request.size_bytes))
         if path is None:
             yield wire.FetchPart(problem="the file is not here")
             return
-        loop = asyncio.get_running_loop()
         with path.open("rb") as file:
             file.seek(request.offset)
-            while data := await asyncio.to_thread(file.read, self._bandwidth.chunk_bytes):
-                await asyncio.sleep(self._bandwidth.wait(len(data), loop.time()))
-                yield wire.FetchPart(data=data)
+            async for part in self._parts(file):
+                yield part
+
+    async def _snapshot(self, index: int) -> AsyncIterator[wire.FetchPart]:
+        """A fresh copy of the database; one at a time, and its file has no name by then."""
+        if self._runner.node.log.applied < index:
+            yield wire.FetchPart(problem=f"entry {index} is not applied here either")
+            return
+        async with self._copying:
+            target = self._runner.stores.datadir.folder / "substitute.copy"
+            head, file = await asyncio.to_thread(self._copy, target)
+        with file:
+            yield wire.FetchPart(snapshot=head)
+            async for part in self._parts(file):
+                yield part
+
+    def _copy(self, target: Path) -> tuple[wire.SnapshotHead, IO[bytes]]:
+        meta = copied(self._runner, target)
+        head = wire.SnapshotHead(
+            last_index=meta.last.index,
+            last_term=meta.last.term,
+            membership=meta.membership,
+            size_bytes=target.stat().st_size,
+            digest=snapshot.digest(target),
+        )
+        file = target.open("rb")
+        target.unlink()
+        return head, file
+
+    async def _parts(self, file: IO[bytes]) -> AsyncIterator[wire.FetchPart]:
+        loop = asyncio.get_running_loop()
+        while data := await asyncio.to_thread(file.read, self._bandwidth.chunk_bytes):
+            await asyncio.sleep(self._bandwidth.wait(len(data), loop.time()))
+            yield wire.FetchPart(data=data)
 
 
 async def sum_of(runner: Runner, index: int) -> Checksum:

@@ -7,20 +7,22 @@ on where the last one broke; one is fetched at a time, whoever asks for it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import grpc
 import grpc.aio
 import msgspec
 
-from raftsql.cluster.marking import FileMissing
+from raftsql.cluster.marking import FileMissing, Substitute
 from raftsql.cluster.runner import Runner
 from raftsql.cluster.summing import NoSum
 from raftsql.cluster.uploads import NoRoom, Upload, WrongFile
 from raftsql.database.checksum import Checksum
-from raftsql.raft.messages import NodeId
+from raftsql.raft.messages import NodeId, Position
 from raftsql.rpc.channels import to_peer
 from raftsql.rpc.peers import Me
 from raftsql.sql.commands import Restore
@@ -87,13 +89,19 @@ class Siblings:
             except grpc.aio.AioRpcError as error:
                 raise Unreachable(error.details() or str(error.code())) from error
 
-    async def fetch(self, restore: Restore) -> None:
-        """Get a file from whoever has it; FileMissing when nobody could give it now."""
+    async def fetch(self, restore: Restore, index: int) -> Substitute | None:
+        """Get a file from whoever has it, or a snapshot from after the entry at `index`, which
+        names it; FileMissing when nobody could give either now."""
         problems = []
         for node, address in sorted(self.addresses().items()):
             try:
                 await self.fetch_from(node, address, restore)
-                return
+                return None
+            except FileMissing as missing:
+                problems.append(str(missing))
+        for node, address in sorted(self.addresses().items()):
+            try:
+                return await self._substitute_from(node, address, index)
             except FileMissing as missing:
                 problems.append(str(missing))
         raise FileMissing("; ".join(problems) or "there is no other node")
@@ -135,22 +143,42 @@ class Siblings:
             size_bytes=restore.size_bytes,
             offset=upload.received_bytes,
         )
-        async with to_peer(address) as channel:
-            ask: Any = channel.unary_stream(
-                FETCH,
-                request_serializer=wire.FetchRequest.SerializeToString,
-                response_deserializer=wire.FetchPart.FromString,
-            )
-            call = ask(request)
+        async with _asked(address, request) as call:
             while upload.received_bytes < restore.size_bytes:
-                async with asyncio.timeout(PART_SECONDS):
-                    part = await call.read()
-                if not isinstance(part, wire.FetchPart):
-                    await call.code()
-                    raise FileMissing(f"node {node} ended too early: {await call.details()}")
-                if part.problem:
-                    raise FileMissing(f"node {node}: {part.problem}")
+                part = await _part(call, node)
                 await self._write(upload, part.data)
+
+    async def _substitute_from(self, node: NodeId, address: str, index: int) -> Substitute:
+        """Get a snapshot in which the entry is applied; or FileMissing."""
+        request = wire.FetchRequest(hello=self._me.hello(node), index=index)
+        database = self._runner.stores.database
+        async with self._fetching:
+            try:
+                async with _asked(address, request) as call:
+                    path, last = await self._snapshot(node, call)
+                taken = database.with_name(database.name + "-substitute")
+                await self._on_disk(lambda: path.replace(taken))
+            except (grpc.aio.AioRpcError, TimeoutError) as error:
+                raise FileMissing(f"node {node} can't be reached") from error
+            except (NoRoom, WrongFile, OSError) as error:
+                raise FileMissing(f"from node {node}: {error}") from error
+        return Substitute(taken, last)
+
+    async def _snapshot(self, node: NodeId, call: Any) -> tuple[Path, Position]:
+        uploads = self._runner.marking.uploads
+        head = (await _part(call, node)).snapshot
+        wanted = Restore(head.digest, head.size_bytes)
+        upload = await self._on_disk(lambda: uploads.begin("substitute"))
+        try:
+            while upload.received_bytes < wanted.size_bytes:
+                part = await _part(call, node)
+                await self._write(upload, part.data)
+            await self._on_disk(lambda: upload.finish(wanted))
+        finally:
+            self._disk.submit(upload.pause)
+        path = await self._on_disk(lambda: uploads.held(wanted))
+        assert path is not None, "the file was settled"
+        return path, Position(index=head.last_index, term=head.last_term)
 
     async def _write(self, upload: Upload, data: bytes) -> None:
         await self._on_disk(lambda: upload.write(data))
@@ -161,3 +189,26 @@ class Siblings:
     def close(self) -> None:
         """Fetch no more; what has come is kept."""
         self._disk.shutdown(wait=True)
+
+
+@asynccontextmanager
+async def _asked(address: str, request: wire.FetchRequest) -> AsyncIterator[Any]:
+    async with to_peer(address) as channel:
+        ask: Any = channel.unary_stream(
+            FETCH,
+            request_serializer=wire.FetchRequest.SerializeToString,
+            response_deserializer=wire.FetchPart.FromString,
+        )
+        yield ask(request)
+
+
+async def _part(call: Any, node: NodeId) -> wire.FetchPart:
+    """The next part that the node sends; FileMissing when it has no more to say."""
+    async with asyncio.timeout(PART_SECONDS):
+        part = await call.read()
+    if not isinstance(part, wire.FetchPart):
+        await call.code()  # Raises the stream's error, unless it ended as if all were well.
+        raise FileMissing(f"node {node} ended too early: {await call.details()}")
+    if part.problem:
+        raise FileMissing(f"node {node}: {part.problem}")
+    return part

@@ -63,6 +63,7 @@ def picture(runner: Runner, address: str) -> dict[str, Any]:
         "database_bytes": _size(database),
         "wal_bytes": _size(database.with_name(database.name + "-wal")),
         "compactions": runner.housekeeping.compactions,
+        "waits_for": runner.marking.waits_for or None,
         "failure": str(runner.failure) if runner.failure else None,
         "members": members(status.membership, status),
         "removed": list(status.membership.removed),

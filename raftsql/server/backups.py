@@ -276,8 +276,7 @@ def _restore_flags(parser: argparse.ArgumentParser) -> None:
 
 def _restore(options: argparse.Namespace) -> int:
     path = Path(options.file)
-    with path.open("rb"):
-        pass
+    _check_closed(path)
     if not options.yes:
         _confirm(path)
     address = _leader(options.url)
@@ -290,6 +289,19 @@ def _restore(options: argparse.Namespace) -> int:
         return 1
     _told_restore(path, done, time.monotonic() - started, options)
     return 0
+
+
+def _check_closed(path: Path) -> None:
+    """A database without its WAL is another one: of an earlier moment, or broken."""
+    for suffix in ("-wal", "-journal"):
+        beside = path.with_name(path.name + suffix)
+        if beside.exists() and beside.stat().st_size:
+            raise Failed(
+                f"{path} is in use, or was not closed: {beside.name} holds a part of it. Close it, "
+                "or copy it with `sqlite3 FILE '.backup COPY'`, or `raftsql backup`"
+            )
+    with path.open("rb"):
+        pass
 
 
 def _confirm(path: Path) -> None:

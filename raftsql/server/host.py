@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 
 from raftsql.cluster.housekeeping import LogBounds
+from raftsql.cluster.marking import Substitute
 from raftsql.cluster.opening import found_cluster, open_stores
 from raftsql.cluster.runner import Runner
 from raftsql.raft.config import Config
@@ -141,10 +142,10 @@ class Host:
         """The membership may be another."""
         self._name_peers()
 
-    async def fetch_restore(self, restore: Restore) -> None:
-        """Get the file of a restore from another node."""
+    async def fetch_restore(self, restore: Restore, index: int) -> Substitute | None:
+        """Get the file of a restore from another node, or what stands in for it."""
         assert self.siblings is not None, "a running node has siblings"
-        await self.siblings.fetch(restore)
+        return await self.siblings.fetch(restore, index)
 
     # What peers say.
 
