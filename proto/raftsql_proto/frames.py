@@ -10,7 +10,7 @@ unpacking a small request costs a tenth of the time, and rows are never packed t
 from __future__ import annotations
 
 from enum import IntEnum, IntFlag
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -20,6 +20,15 @@ PROTOCOL: Final = 1
 Value = Any
 """An int of 64 bits, a float, a str, bytes or None: what SQLite can hold."""
 Parameters = list[Value] | dict[str, Value] | None
+
+
+Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+"""What counts or names something. A frame with any other number in its place is unreadable: the
+stream ends, and nothing of it comes near the log."""
+Integer = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""What SQLite can hold."""
+KEEP_MS_MAX: Final = 366 * 24 * 3_600_000
+"""How long a session may ask to be remembered."""
 
 
 class Level(IntEnum):
@@ -96,86 +105,86 @@ class Hello(msgspec.Struct, array_like=True, frozen=True, tag=0):
 class Run(msgspec.Struct, array_like=True, tag=1):
     """Run SQL. Whether it reads or writes is for the server to find out."""
 
-    id: int
+    id: Number
     """Chosen by the client; the answer carries it. Unique among its open requests."""
     work: int
     body: bytes
-    session: int = 0
+    session: Number = 0
     """0: not protected against being applied twice, and so never to be sent twice."""
-    sequence: int = 0
-    floor: int = 0
+    sequence: Number = 0
+    floor: Number = 0
     """The client has seen the answers of all sequences up to this one."""
     settings: int = 1
     level: int = 0
-    timeout_ms: int = 0
+    timeout_ms: Number = 0
     """How long the client will wait; 0: no bound."""
-    token: int = 0
+    token: Number = 0
     """The highest log index this connection has seen an effect of."""
-    max_staleness_ms: int = 0
+    max_staleness_ms: Number = 0
     """For stale reads: refuse rather than answer from older data than this. 0: no bound."""
-    transaction: int = 0
+    transaction: Number = 0
     """0: on its own. Else a number that the client chose, unique in this stream."""
     begin: int = 0
-    page_rows: int = 0
+    page_rows: Number = 0
     """At most so many rows in the first page; 0: as the server likes."""
-    last_insert_rowid: int = 0
-    changes: int = 0
-    total_changes: int = 0
+    last_insert_rowid: Integer = 0
+    changes: Integer = 0
+    total_changes: Integer = 0
     """What those SQL functions shall say in a read: they speak of the connection."""
 
 
 class Fetch(msgspec.Struct, array_like=True, frozen=True, tag=2):
     """The next page of a result."""
 
-    id: int
-    cursor: int
-    page_rows: int = 0
-    timeout_ms: int = 0
+    id: Number
+    cursor: Number
+    page_rows: Number = 0
+    timeout_ms: Number = 0
 
 
 class Release(msgspec.Struct, array_like=True, frozen=True, tag=3):
     """The rest of a result is not wanted. Has no answer."""
 
-    cursor: int
+    cursor: Number
 
 
 class Cancel(msgspec.Struct, array_like=True, frozen=True, tag=4):
     """Stop working on a request. It is answered all the same: done, cancelled or unknown."""
 
-    id: int
+    id: Number
 
 
 class OpenSession(msgspec.Struct, array_like=True, frozen=True, tag=5):
     """Register for exactly-once writes; the same nonce finds the same session again."""
 
-    id: int
-    nonce: bytes
-    keep_ms: int
-    timeout_ms: int = 0
+    id: Number
+    nonce: Annotated[bytes, msgspec.Meta(min_length=1, max_length=64)]
+    keep_ms: Annotated[int, msgspec.Meta(ge=0, le=KEEP_MS_MAX)]
+    timeout_ms: Number = 0
 
 
 class Commit(msgspec.Struct, array_like=True, frozen=True, tag=6):
     """Make the transaction's writes durable everywhere."""
 
-    id: int
-    transaction: int
-    session: int = 0
-    sequence: int = 0
-    floor: int = 0
-    timeout_ms: int = 0
+    id: Number
+    transaction: Number
+    session: Number = 0
+    sequence: Number = 0
+    floor: Number = 0
+    timeout_ms: Number = 0
 
 
 class Rollback(msgspec.Struct, array_like=True, frozen=True, tag=7):
     """Forget the transaction's writes. Fine for one that is not there any more."""
 
-    id: int
-    transaction: int
+    id: Number
+    transaction: Number
 
 
 class Examine(msgspec.Struct, array_like=True, frozen=True, tag=8):
     """What would the cluster say to this text, without running it?"""
 
-    id: int
+    id: Number
     sql: str
     strict: bool = False
 
@@ -315,7 +324,7 @@ class Page(msgspec.Struct, array_like=True, frozen=True, tag=2):
     index: int = 0
     """The log index of the state that was read: the connection's new token."""
     age_ms: int = 0
-    """For stale reads: at most so long ago the node was level with its leader."""
+    """For stale reads: at most so long ago the node was level with its leader; -1: not known."""
 
 
 class Refused(msgspec.Struct, array_like=True, frozen=True, tag=3):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from raftsql.cluster.requests import Write, not_leader
+from raftsql.cluster.requests import Write, not_leader, out_of_time
 from raftsql.raft.messages import Entry, NodeId
 from raftsql.raft.ready import Proposed
 from raftsql.sql.commands import Why
@@ -115,7 +115,7 @@ class Proposals:
             kept = [w for w in self.gathered if not 0 < w.deadline_ms <= now_ms]
             for write in self.gathered:
                 if 0 < write.deadline_ms <= now_ms:
-                    write.reply.refused(Why.TIMEOUT, "time was up before it could be proposed")
+                    write.reply.refused(*out_of_time(write, "it could be proposed"))
             self.gathered = deque(kept)
             self._gathered_bytes = sum(len(write.body) for write in kept)
         late = [i for i, w in self._by_index.items() if 0 < w.deadline_ms <= now_ms]

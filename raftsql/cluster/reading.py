@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import assert_never
 
-from raftsql.cluster.requests import Read
+from raftsql.cluster.requests import Read, out_of_time
 from raftsql.raft.node import Node
 from raftsql.raft.ready import ReadGranted
 from raftsql.sql.commands import Level, Why
@@ -144,7 +144,7 @@ class Reading:
     def applied(self) -> None:
         """More has been applied: run those that waited for it."""
         if self._level_later is not None and self._level_later[0] <= self._node.log.applied:
-            self.level_at_ms = self._level_later[1]
+            self.level_at_ms = max(self.level_at_ms or 0, self._level_later[1])
             self._level_later = None
         if self._waiting:
             waiting, self._waiting = self._waiting, []
@@ -163,7 +163,7 @@ class Reading:
         if late:
             reads[:] = [read for read in reads if not 0 < read.deadline_ms <= now_ms]
         for read in late:
-            read.reply.refused(Why.TIMEOUT, "time was up before the read could run")
+            read.reply.refused(*out_of_time(read, "the read could run"))
 
     def stop(self) -> None:
         """The node stops."""

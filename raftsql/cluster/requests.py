@@ -27,7 +27,8 @@ class Reply(Protocol):
         """A packed Answer, and where in the log it happened (0: nowhere)."""
 
     def page(self, page: Page, index: int, age_ms: int) -> None:
-        """Rows of a read, the index of the state they are of, and how old that may be."""
+        """Rows of a read, the index of the state they are of, and how old that may be (-1: not
+        known)."""
 
     def refused(self, why: Why, message: str) -> None:
         """It was not carried out, and why."""
@@ -47,6 +48,8 @@ class Write:
     fuel: int = DEFAULT_FUEL
     deadline_ms: int = 0
     """When the client stops waiting, by the runner's clock; 0: never."""
+    cancelled: bool = False
+    """The client does not want it any more."""
     term: int = 0
     """The term in which it was proposed."""
 
@@ -77,3 +80,16 @@ class Read:
 def not_leader(leader: NodeId) -> str:
     """Why a node can't take a write."""
     return f"node {leader} leads" if leader else "no leader is known; an election may be under way"
+
+
+class Cancellable(Protocol):
+    """A request whose client may stop waiting."""
+
+    cancelled: bool
+
+
+def out_of_time(request: Cancellable, before: str) -> tuple[Why, str]:
+    """Why a request that did nothing yet is given up when its deadline has come."""
+    if request.cancelled:
+        return Why.CANCELLED, f"it was cancelled before {before}"
+    return Why.TIMEOUT, f"time was up before {before}"

@@ -15,7 +15,7 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from raftsql.cluster.requests import DEFAULT_FUEL, Read, Reply, Write
+from raftsql.cluster.requests import DEFAULT_FUEL, Read, Reply, Write, out_of_time
 from raftsql.database.readers import Page, Snapshot
 from raftsql.database.transaction import OpenTransaction
 from raftsql.raft.ready import Proposed
@@ -59,6 +59,7 @@ class Step:
     reply: Reply
     deadline_ms: int = 0
     fuel: int = DEFAULT_FUEL
+    cancelled: bool = False
 
 
 class Transaction:
@@ -266,9 +267,11 @@ class Transaction:
         silent = now_ms - self._touched_ms > bound_ms
         return self.state is State.READING and not self._asides and silent
 
-    def is_late(self, now_ms: int) -> bool:
-        """Whether the client of the statement that waits has stopped waiting."""
-        return any(0 < step.deadline_ms <= now_ms for step in self._steps)
+    def end_if_late(self, now_ms: int) -> None:
+        """End it when the client of a statement that waits for the writer has stopped waiting."""
+        late = [step for step in self._steps if 0 < step.deadline_ms <= now_ms]
+        if late:
+            self.end(*out_of_time(late[0], "the writer was free"))
 
 
 _MAY_READ_ASIDE = frozenset({State.FRESH, State.READING})

@@ -200,8 +200,8 @@ class Writer:
                 Why.TRANSACTION_GONE,
                 f"it was rolled back: it held the writer and was idle for {IDLE_MS_MAX} ms",
             )
-        for waiting in [w for w in self._waiting if w.is_late(now_ms)]:
-            waiting.end(Why.TIMEOUT, "time was up before the writer was free")
+        for waiting in list(self._waiting):
+            waiting.end_if_late(now_ms)
         for reading in [t for t in self._all if t.reads_idly(now_ms, READING_IDLE_MS_MAX)]:
             reading.end(
                 Why.TRANSACTION_GONE,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import apsw
@@ -17,13 +17,17 @@ from raftsql.raft.messages import NOBODY
 from raftsql.rpc.client_stream import ClientStream
 from raftsql.rpc.door import Door
 from raftsql.rpc.forwarding import Forwardable, Upstream
+from raftsql.sql.classify import StatementKind
 from raftsql.sql.commands import Done, Failed, Refusal, decode_answer
 from raftsql.sql.plans import Plans
+from raftsql.sql.values import BadValue
 from raftsql.sql.verdict import Mode
 from raftsql_proto import client_pb2, frames
 from raftsql_proto.client_pb2_grpc import ClientServicer
 
 EXPIRE_SECONDS = 5.0
+STREAMS_MAX = 20_000
+"""Client processes that may be connected to one node."""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -105,7 +109,12 @@ class ClientService(ClientServicer):
         """Tell every client where the leader is now."""
         if self._runner is None:
             return
-        frame = frames.Leader(self.leader_address(), self.members())
+        address = self.leader_address()
+        if self._upstream is not None and address not in ("", self._upstream.address):
+            # What the old leader still owes may never come: its clients can ask the new one.
+            self._upstream.close()
+            self._upstream = None
+        frame = frames.Leader(address, self.members())
         for stream in self.streams:
             stream.outbox.put(frame)
 
@@ -115,33 +124,49 @@ class ClientService(ClientServicer):
             self._sweeper.cancel()
         if self._upstream is not None:
             self._upstream.close()
+        self.door.close()
 
     # Calls.
 
     async def Connect(self, _: object, context: Context) -> None:
         """One client process, until it goes."""
         await self._check_attached(context)
+        if len(self.streams) >= STREAMS_MAX:
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, "too many clients are connected to this node"
+            )
         stream = ClientStream(self)
-        writer = asyncio.create_task(stream.outbox.drain_to(context))
+        tasks = [
+            asyncio.create_task(self._read_from(stream, context)),
+            asyncio.create_task(stream.outbox.drain_to(context)),
+            asyncio.create_task(stream.outbox.overflowed.wait()),
+        ]
         try:
-            await self._greeted(stream, context)
-            self.streams.add(stream)  # From here on, after its Welcome, it hears of new leaders.
-            while (message := await context.read()) is not grpc.aio.EOF:
-                stream.receive(frames.decode_client_frames(message.batch))
-                self.runner.wake()
-                if writer.done():
-                    break
-        except (msgspec.MsgspecError, ValueError) as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"unreadable frames: {error}")
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.streams.discard(stream)
             stream.close()
             self.runner.wake()
-            await _ended(writer)
-        if stream.outbox.overflowed:
+            problem = await _ended(tasks)
+        if isinstance(problem, (msgspec.MsgspecError, ValueError, RecursionError)):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"unreadable frames: {problem}")
+        if isinstance(problem, _Unwelcome):
+            await context.abort(problem.status, str(problem))
+        if problem is not None:
+            raise problem
+        if stream.outbox.overflowed.is_set():
             await context.abort(
                 grpc.StatusCode.RESOURCE_EXHAUSTED, "the client does not read its answers"
             )
+
+    async def _read_from(self, stream: ClientStream, context: Context) -> None:
+        """Take the client's messages, as fast as it reads its answers."""
+        await self._greeted(stream, context)
+        self.streams.add(stream)  # From here on, after its Welcome, it hears of new leaders.
+        while (message := await context.read()) is not grpc.aio.EOF:
+            await stream.take(frames.decode_client_frames(message.batch))
+            self.runner.wake()
+            await stream.outbox.room()
 
     async def _greeted(self, stream: ClientStream, context: Context) -> None:
         message = await context.read()
@@ -149,16 +174,16 @@ class ClientService(ClientServicer):
             return
         batch = frames.decode_client_frames(message.batch)
         if not batch or not isinstance(batch[0], frames.Hello):
-            await context.abort(
+            raise _Unwelcome(
                 grpc.StatusCode.INVALID_ARGUMENT, "the first frame of a stream is Hello"
             )
-        elif batch[0].protocol != frames.PROTOCOL:
-            await context.abort(
+        if batch[0].protocol != frames.PROTOCOL:
+            raise _Unwelcome(
                 grpc.StatusCode.FAILED_PRECONDITION,
                 f"protocol {batch[0].protocol} is not spoken here: this server speaks "
                 f"{frames.PROTOCOL}. Use a client and a server of the same release",
             )
-        stream.receive(batch)
+        await stream.take(batch)
         self.runner.wake()
 
     async def Execute(
@@ -171,8 +196,17 @@ class ClientService(ClientServicer):
             1, frames.Work.EXECUTE, body, request.session, request.sequence, request.floor,
             timeout_ms=request.timeout_ms,
         )  # fmt: skip
-        frame = await self._ask(run, context)
+        stream = ClientStream(self)
+        try:
+            frame = await self._ask(run, context, stream)
+        finally:
+            stream.close()
         if isinstance(frame, frames.Page):
+            if frame.cursor:
+                await context.abort(
+                    grpc.StatusCode.OUT_OF_RANGE,
+                    "the result is larger than one page: use Query, which streams them",
+                )
             rows = [_row(values) for values in frames.decode_rows(frame.rows)]
             names = [column.name for column in frame.columns or ()]
             return client_pb2.ExecuteReply(changes=-1, columns=names, rows=rows, index=frame.index)
@@ -194,6 +228,7 @@ class ClientService(ClientServicer):
         """One read, page by page."""
         await self._check_attached(context)
         body = _body(request.sql, request.parameters, request.named)
+        await self._check_reads(request.sql, context)
         stream = ClientStream(self)
         run = frames.Run(
             1, frames.Work.EXECUTE, body, level=int(request.consistency), token=request.token,
@@ -218,15 +253,23 @@ class ClientService(ClientServicer):
         finally:
             stream.close()
 
+    async def _check_reads(self, sql: str, context: Context) -> None:
+        """A Query that would write is refused before it does."""
+        try:
+            plan = await self.door.beside(partial(self.door.plan, sql, self.door.plans.mode))
+        except BadValue as error:
+            await context.abort(_BAD, str(error))
+        if plan.kind in (StatementKind.WRITE, StatementKind.TRANSACTION):
+            await context.abort(_BAD, "not a query: use Execute for statements that write")
+
     async def _ask(
         self,
         frame: frames.Run | frames.Fetch,
         context: Context,
-        stream: ClientStream | None = None,
+        stream: ClientStream,
     ) -> frames.Result | frames.Page:
         """Let a frame be answered as a stream's would, and wait for it."""
-        stream = stream or ClientStream(self)
-        stream.receive([frame])
+        await stream.take([frame])
         self.runner.wake()
         answer = await stream.outbox.next()
         if isinstance(answer, frames.Refused):
@@ -280,7 +323,19 @@ def _packed(value: Any) -> client_pb2.Value:
             return client_pb2.Value(blob=bytes(value))
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError, grpc.RpcError):
-        await task
+class _Unwelcome(Exception):
+    """The client can't be served; it is told why."""
+
+    def __init__(self, status: grpc.StatusCode, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+async def _ended(tasks: list[asyncio.Task[Any]]) -> BaseException | None:
+    """End them all; what went wrong in one of them, if it was more than the stream's end."""
+    for task in tasks:
+        task.cancel()
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    ends = (asyncio.CancelledError, grpc.RpcError, asyncio.InvalidStateError)
+    problems = [r for r in results if isinstance(r, BaseException) and not isinstance(r, ends)]
+    return problems[0] if problems else None

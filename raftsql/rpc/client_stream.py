@@ -6,6 +6,7 @@ not yet answered. When the stream ends, all of that ends too.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 import msgspec
@@ -14,7 +15,7 @@ from raftsql.cluster.requests import Read, Write
 from raftsql.cluster.transactions import Step, Transaction
 from raftsql.database.reader import Mine
 from raftsql.database.readers import Rest
-from raftsql.rpc.door import Ask, settings_of
+from raftsql.rpc.door import LONG_BYTES, Ask, settings_of
 from raftsql.rpc.replies import Outbox, StreamReply
 from raftsql.sql.classify import StatementKind, Verb
 from raftsql.sql.commands import (
@@ -29,7 +30,7 @@ from raftsql.sql.commands import (
     Why,
     encode,
 )
-from raftsql.sql.determinism import judge
+from raftsql.sql.plans import Plan
 from raftsql.sql.values import BadValue
 from raftsql.sql.verdict import Mode, Pinned, Pure, Refused
 from raftsql_proto import frames
@@ -37,10 +38,12 @@ from raftsql_proto.frames import Begin, ClientFrame
 
 if TYPE_CHECKING:
     from raftsql.rpc.client_service import ClientService
-    from raftsql.rpc.forwarding import Forwardable
+    from raftsql.rpc.forwarding import Forwardable, Upstream
 
 OPEN_REQUESTS_MAX = 16_384
 """Requests of one client that may be under way at once."""
+TRANSACTIONS_MAX = 16_384
+"""Transactions of one client that may be begun and not ended at once."""
 CURSOR_MS_MAX = 60_000
 """A result half read is let go when its client has not asked for more for so long."""
 
@@ -57,19 +60,23 @@ class ClientStream:
         self.replica = service.runner.replica
         self.outbox = Outbox()
         self.forwarded = False
-        self._open: dict[int, Read | Write | None] = {}
+        self._open: dict[int, Read | Write | Step | None] = {}
         self._transactions: dict[int, Transaction] = {}
         self._elsewhere: set[int] = set()
         """Transactions that the leader holds for this client."""
         self._cursors: dict[int, tuple[Rest, int]] = {}
-        self._far_cursors: dict[int, int] = {}
-        """Results that the leader holds for this client, by the number this client knows."""
+        self._far_cursors: dict[int, tuple[Upstream, int]] = {}
+        """Results that a leader holds for this client, by the number this client knows."""
         self._next_cursor = 0
+        self._closed = False
 
     # Kept for the client.
 
     def keep(self, rest: Rest) -> int:
-        """Keep the rest of a result; its number."""
+        """Keep the rest of a result; its number. 0 when nobody is there to ask for it."""
+        if self._closed:
+            rest.close()
+            return 0
         self._next_cursor += 1
         self._cursors[self._next_cursor] = (rest, self.runner.node.now)
         return self._next_cursor
@@ -84,17 +91,20 @@ class ClientStream:
 
     def close(self) -> None:
         """The client is gone: roll back, let go, stop reading for it."""
+        self._closed = True
         for transaction in self._transactions.values():
             transaction.rollback()
         for rest, _ in self._cursors.values():
             rest.close()
         for request in self._open.values():
-            if isinstance(request, Read):
-                request.cancelled = True
+            _give_up(request)
+        for upstream, cursor in self._far_cursors.values():
+            upstream.release(cursor)
         for number in self._elsewhere:
             self.service.forward(frames.Rollback(0, number), self)
         self._transactions.clear()
         self._cursors.clear()
+        self._far_cursors.clear()
 
     def expire(self, now_ms: int) -> None:
         """Let go of results that nobody has asked about for long, and of what is over."""
@@ -108,18 +118,55 @@ class ClientStream:
 
     # Frames.
 
+    async def take(self, batch: list[ClientFrame]) -> None:
+        """Handle the frames of one message, in order; a long one beside the event loop."""
+        start = 0
+        for place, frame in enumerate(batch):
+            if type(frame) is frames.Run and len(frame.body) > LONG_BYTES:
+                self.receive(batch[start:place])
+                await self._take_long(frame)
+                start = place + 1
+            elif type(frame) is frames.Examine and len(frame.sql) > LONG_BYTES:
+                self.receive(batch[start:place])
+                await self._examine_long(frame)
+                start = place + 1
+        self.receive(batch[start:] if start else batch)
+
+    async def _take_long(self, run: frames.Run) -> None:
+        door = self.service.door
+        self.runner.wake()  # What came before it need not wait.
+        try:
+            self._check_open(run)
+            ask = await door.beside(partial(door.admit, run))
+            if not self._closed:
+                self._run(run, ask)
+        except (BadValue, Crowded) as error:
+            self._refuse_for(run, error)
+
+    async def _examine_long(self, frame: frames.Examine) -> None:
+        try:
+            self._say_verdict(frame, await self.service.door.beside(partial(self._plan, frame)))
+        except BadValue as error:
+            self._refuse_for(frame, error)
+
     def receive(self, batch: list[ClientFrame]) -> None:
-        """Handle the frames of one message."""
+        """Handle frames at once, however long they are."""
         for frame in batch:
             try:
                 self._handle(frame)
-            except BadValue as error:
-                self.refuse(getattr(frame, "id", 0), Why.BAD_REQUEST, str(error))
+            except (BadValue, Crowded) as error:
+                self._refuse_for(frame, error)
+
+    def _refuse_for(self, frame: ClientFrame, error: BadValue | Crowded) -> None:
+        why = Why.BAD_REQUEST if isinstance(error, BadValue) else Why.OVERLOADED
+        refused = frames.Refused(getattr(frame, "id", 0), why, str(error), self.leader_address())
+        self.outbox.put(refused)
 
     def _handle(self, frame: ClientFrame) -> None:
         match frame:
             case frames.Run():
-                self._run(frame)
+                self._check_open(frame)
+                self._run(frame, self.service.door.admit(frame))
             case frames.Commit():
                 self._commit(frame)
             case frames.Rollback():
@@ -127,15 +174,13 @@ class ClientStream:
             case frames.Fetch():
                 self._fetch(frame)
             case frames.Release():
-                rest, _ = self._cursors.pop(frame.cursor, (None, 0))
-                if rest is not None:
-                    rest.close()
+                self._release(frame.cursor)
             case frames.Cancel():
                 self._cancel(frame)
             case frames.OpenSession():
                 self._open_session(frame)
             case frames.Examine():
-                self._examine(frame)
+                self._say_verdict(frame, self._plan(frame))
             case frames.Hello():
                 self._greet(frame)
             case _:
@@ -145,14 +190,13 @@ class ClientStream:
         self.forwarded = hello.forwarded
         self.outbox.put(self.service.welcome())
 
-    def _run(self, run: frames.Run) -> None:
-        if run.id in self._open:
-            self.refuse(run.id, Why.BAD_REQUEST, f"request {run.id} is still open")
-            return
+    def _check_open(self, frame: _Asking) -> None:
+        if frame.id in self._open:
+            raise BadValue(f"request {frame.id} is still open")
         if len(self._open) >= OPEN_REQUESTS_MAX:
-            self.refuse(run.id, Why.OVERLOADED, "too many requests of this client are open")
-            return
-        ask = self.service.door.admit(run)
+            raise Crowded("too many requests of this client are open")
+
+    def _run(self, run: frames.Run, ask: Ask | Failed) -> None:
         if isinstance(ask, Failed):
             self._answer(run.id, encode(ask))
         elif run.transaction:
@@ -260,16 +304,20 @@ class ClientStream:
             self._answer(run.id, NOTHING)
             return
         read = self._read_of(run, ask) if ask.kind is StatementKind.READ else None
-        self._open[run.id] = read
         step = Step(
             ask.statements, len(run.body), StreamReply(self, run.id), self._deadline(run.timeout_ms)
         )
+        self._open[run.id] = read or step
         transaction.execute(step, read)
 
     def _begin(self, run: frames.Run) -> Transaction | None:
         if run.begin == Begin.NO:
             self.refuse(run.id, Why.TRANSACTION_GONE, "there is no such transaction (any more)")
             return None
+        if run.begin not in (Begin.DEFERRED, Begin.IMMEDIATE):
+            raise BadValue(f"begin of kind {run.begin} is not known to this server")
+        if len(self._transactions) + len(self._elsewhere) >= TRANSACTIONS_MAX:
+            raise Crowded("too many transactions of this client are open")
         if not self.replica.leads:
             if self._pass_on(run):
                 self._elsewhere.add(run.transaction)
@@ -298,6 +346,7 @@ class ClientStream:
                 self._answer(run.id, encode(Failed(Refusal.SQL, 1, message)))
 
     def _commit(self, commit: frames.Commit) -> None:
+        self._check_open(commit)
         number = commit.transaction
         if number in self._elsewhere:
             self._elsewhere.discard(number)
@@ -335,8 +384,11 @@ class ClientStream:
     # The rest.
 
     def _fetch(self, fetch: frames.Fetch) -> None:
-        far = self._far_cursors.pop(fetch.cursor, None)
-        if far is not None and self._pass_on(msgspec.structs.replace(fetch, cursor=far)):
+        self._check_open(fetch)
+        upstream, cursor = self._far_cursors.pop(fetch.cursor, (None, 0))
+        if upstream is not None and upstream.lives:
+            self._open[fetch.id] = None
+            upstream.forward(msgspec.structs.replace(fetch, cursor=cursor), self)
             return
         found = self._cursors.pop(fetch.cursor, None)
         if found is None:
@@ -349,14 +401,19 @@ class ClientStream:
         self._open[fetch.id] = read
         self.runner.querying.next_page(found[0], read)
 
+    def _release(self, cursor: int) -> None:
+        rest, _ = self._cursors.pop(cursor, (None, 0))
+        if rest is not None:
+            rest.close()
+        upstream, far = self._far_cursors.pop(cursor, (None, 0))
+        if upstream is not None:
+            upstream.release(far)
+
     def _cancel(self, cancel: frames.Cancel) -> None:
-        request = self._open.get(cancel.id)
-        if isinstance(request, Read):
-            request.cancelled = True
-        if request is not None:
-            request.deadline_ms = 1
+        _give_up(self._open.get(cancel.id))
 
     def _open_session(self, frame: frames.OpenSession) -> None:
+        self._check_open(frame)
         if not self.replica.leads and self._pass_on(frame):
             return
         body = encode(OpenSession(frame.nonce, frame.keep_ms))
@@ -367,10 +424,12 @@ class ClientStream:
         self._open[frame.id] = write
         self.replica.write(write)
 
-    def _examine(self, frame: frames.Examine) -> None:
-        decided, verdict = judge(frame.sql, Mode.STRICT if frame.strict else Mode.PINNED)
-        kind = decided.kind.value
-        match verdict:
+    def _plan(self, frame: frames.Examine) -> Plan:
+        return self.service.door.plan(frame.sql, Mode.STRICT if frame.strict else Mode.PINNED)
+
+    def _say_verdict(self, frame: frames.Examine, plan: Plan) -> None:
+        kind = plan.kind.value
+        match plan.verdict:
             case Pure():
                 answer = frames.Verdict(frame.id, kind, "pure")
             case Pinned(calls):
@@ -391,14 +450,41 @@ class ClientStream:
         """The request is not carried out."""
         StreamReply(self, request).refused(why, message)
 
-    def pass_back(self, request: int, frame: frames.ServerFrame) -> None:
+    def pass_back(self, request: int, frame: frames.ServerFrame, upstream: Upstream) -> None:
         """The leader's answer to a request that was passed on."""
         self.done(request)
         if isinstance(frame, frames.Page) and frame.cursor:
+            if self._closed:
+                upstream.release(frame.cursor)
+                return
             self._next_cursor += 1
-            self._far_cursors[self._next_cursor] = frame.cursor
+            self._far_cursors[self._next_cursor] = (upstream, frame.cursor)
             frame = msgspec.structs.replace(frame, cursor=self._next_cursor)
-        self.outbox.put(frame)
+        self.outbox.put(frame, _size(frame))
+
+
+class Crowded(Exception):
+    """The client has too much open."""
+
+
+_Asking = frames.Run | frames.Commit | frames.OpenSession | frames.Fetch
+
+
+def _give_up(request: Read | Write | Step | None) -> None:
+    """Nobody waits for it any more."""
+    if request is not None:
+        request.cancelled = True
+        request.deadline_ms = 1
+
+
+def _size(frame: frames.ServerFrame) -> int:
+    match frame:
+        case frames.Page():
+            return len(memoryview(frame.rows))
+        case frames.Result():
+            return len(memoryview(frame.answer))
+        case _:
+            return 64
 
 
 _ENDS_OR_BEGINS = frozenset(

@@ -7,7 +7,11 @@ client's own bytes.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from raftsql.sql.classify import StatementKind, Verb
 from raftsql.sql.commands import (
@@ -22,8 +26,10 @@ from raftsql.sql.commands import (
 from raftsql.sql.plans import Plan, Plans
 from raftsql.sql.split import split
 from raftsql.sql.values import BadValue, check_many, check_script, check_statement
-from raftsql.sql.verdict import Refused
+from raftsql.sql.verdict import Mode, Refused
 from raftsql_proto.frames import Run, Work
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -35,6 +41,17 @@ class Ask:
     body: bytes
     statements: list[Statement]
     plan: Plan
+    """Of a script: that of an empty text, since its statements have one each."""
+
+
+BODY_BYTES_MAX = 64 << 20
+"""What one request may add to the log: nodes send an entry to each other in one message."""
+TEXT_CHARACTERS_MAX = 4 << 20
+"""The longest statement. Looking at one takes a second for 5 million characters."""
+SCRIPT_CHARACTERS_MAX = 16 << 20
+"""All statements of a script."""
+LONG_BYTES = 64 << 10
+"""A request or text longer than this is looked at beside the event loop, so that nobody waits."""
 
 
 class Door:
@@ -43,9 +60,33 @@ class Door:
     def __init__(self, plans: Plans) -> None:
         """One for all clients of a node."""
         self.plans = plans
+        self._other_plans: Plans | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="door")
+
+    async def beside(self, look: Callable[[], T]) -> T:
+        """Do what takes long in a thread, one at a time."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, look)
+
+    def plan(self, sql: str, mode: Mode) -> Plan:
+        """What this server, or one in the other mode, makes of a text. Raises BadValue."""
+        _check_length(len(sql), TEXT_CHARACTERS_MAX, "statement")
+        if mode is self.plans.mode:
+            return self.plans.get(sql)
+        if self._other_plans is None:
+            self._other_plans = Plans(mode)
+        return self._other_plans.get(sql)
+
+    def close(self) -> None:
+        """Look at nothing more."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def admit(self, run: Run) -> Ask | Failed:
         """What the request is; a Failed is its answer. Raises BadValue."""
+        if len(run.body) > BODY_BYTES_MAX:
+            raise BadValue(
+                f"the request holds {len(run.body)} bytes; at most {BODY_BYTES_MAX} are taken: "
+                "send the rows in several"
+            )
         if run.work == Work.EXECUTE:
             statement = check_statement(run.body)
             return self._one(run.body, CommandKind.EXECUTE, [statement], statement.sql)
@@ -59,6 +100,7 @@ class Door:
     def _one(
         self, body: bytes, command: CommandKind, statements: list[Statement], sql: str
     ) -> Ask | Failed:
+        _check_length(len(sql), TEXT_CHARACTERS_MAX, "statement")
         plan = self.plans.get(sql)
         if plan.kind is StatementKind.REFUSED:
             return refusal(plan)
@@ -71,9 +113,10 @@ class Door:
     def _script(self, script: list[Statement]) -> Ask | Failed:
         """Split, and leave out what asks for a transaction: the whole script is one already."""
         statements: list[Statement] = []
-        plan = self.plans.get("")
+        _check_length(sum(len(given.sql) for given in script), SCRIPT_CHARACTERS_MAX, "script")
         for given in script:
             for piece in split(given.sql):
+                _check_length(len(piece.text), TEXT_CHARACTERS_MAX, "statement")
                 plan = self.plans.get(piece.text)
                 if plan.kind is StatementKind.REFUSED:
                     return refusal(plan)
@@ -88,7 +131,15 @@ class Door:
                     continue
                 statements.append(Statement(piece.text, given.parameters))
         body = encode(statements)
-        return Ask(StatementKind.WRITE, CommandKind.SCRIPT, body, statements, plan)
+        return Ask(StatementKind.WRITE, CommandKind.SCRIPT, body, statements, self.plans.get(""))
+
+
+def _check_length(characters: int, most: int, what: str) -> None:
+    if characters > most:
+        raise BadValue(
+            f"the {what} has {characters} characters of SQL; at most {most} are taken: pass large "
+            "values as parameters"
+        )
 
 
 _WHOLE = frozenset({Verb.BEGIN_DEFERRED, Verb.BEGIN_IMMEDIATE, Verb.BEGIN_EXCLUSIVE, Verb.COMMIT})

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("raftsql.rpc")
 
+PENDING_MAX = 16_384
+"""Requests that may wait for the leader's answers: as many as it takes of one stream."""
+
 Forwardable = frames.Run | frames.Commit | frames.Rollback | frames.OpenSession | frames.Fetch
 
 
@@ -36,16 +39,21 @@ class Upstream:
         """`lost` is called when the stream has ended."""
         self.address = address
         self._lost = lost
-        self._waiting: list[Forwardable] = []
+        self._waiting: list[Forwardable | frames.Release] = []
         self._ready = asyncio.Event()
         self._pending: dict[int, tuple[ClientStream, int]] = {}
         self._transactions: dict[tuple[int, int], int] = {}
         """This stream's number of each client's transaction."""
         self._number = 0
+        self.lives = True
+        """Whether the stream has not ended, and what the leader holds for it is still there."""
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     def forward(self, frame: Forwardable, client: ClientStream) -> None:
         """Send a client's request on under a number of this stream."""
+        if frame.id and len(self._pending) >= PENDING_MAX:
+            client.refuse(frame.id, Why.OVERLOADED, "too many requests wait for the leader")
+            return
         self._number += 1
         if frame.id:
             self._pending[self._number] = (client, frame.id)
@@ -58,6 +66,12 @@ class Upstream:
         self._waiting.append(msgspec.structs.replace(frame, **changes))
         self._ready.set()
 
+    def release(self, cursor: int) -> None:
+        """The rest of a result that the leader holds is not wanted."""
+        if self.lives:
+            self._waiting.append(frames.Release(cursor))
+            self._ready.set()
+
     async def _run(self) -> None:
         try:
             with stream_breaks():
@@ -65,6 +79,7 @@ class Upstream:
         except (StreamBroken, asyncio.CancelledError, msgspec.MsgspecError) as error:
             log.debug("the stream to the leader at %s ended: %r", self.address, error)
         finally:
+            self.lives = False
             self._lost(self)
             for client, request in self._pending.values():
                 client.refuse(
@@ -99,7 +114,7 @@ class Upstream:
             return
         client, request = self._pending.pop(frame.id, (None, 0))
         if client is not None:
-            client.pass_back(request, msgspec.structs.replace(frame, id=request))
+            client.pass_back(request, msgspec.structs.replace(frame, id=request), self)
 
     def close(self) -> None:
         """End the stream."""

@@ -13,6 +13,8 @@ from raftsql_proto import client_pb2, frames
 
 MESSAGE_BYTES_MAX = 2 << 20
 """Answers beyond this wait for the next message, so that no message is too large to receive."""
+WAITING_BYTES_USUAL = 8 << 20
+"""While more than this waits unread, nothing more is taken from the client."""
 WAITING_BYTES_MAX = 64 << 20
 """A client that lets more answers than this wait unread is cut off."""
 
@@ -30,49 +32,71 @@ class Outbox:
     def __init__(self) -> None:
         """Empty."""
         self._frames: list[frames.ServerFrame] = []
+        self._sizes: list[int] = []
         self._bytes = 0
+        """Of all that the transport has not taken yet."""
         self._ready = asyncio.Event()
-        self.overflowed = False
+        self._read = asyncio.Event()
+        self.overflowed = asyncio.Event()
+        """The client lets too much wait; what waits is dropped, and it has to be cut off."""
 
     def put(self, frame: frames.ServerFrame, size: int = 64) -> None:
         """Let a frame go with the next message."""
+        if self.overflowed.is_set():
+            return
         self._frames.append(frame)
+        self._sizes.append(size)
         self._bytes += size
-        if self._bytes > WAITING_BYTES_MAX:
-            self.overflowed = True
         self._ready.set()
+        if self._bytes > WAITING_BYTES_MAX:
+            self.overflowed.set()
+            self._frames, self._sizes = [], []
+
+    async def room(self) -> None:
+        """Wait until the client has read so much that it may ask for more."""
+        while self._bytes > WAITING_BYTES_USUAL:
+            self._read.clear()
+            await self._read.wait()
 
     async def next(self) -> frames.ServerFrame:
         """The next frame, for those who ask one thing at a time."""
         while not self._frames:
             self._ready.clear()
             await self._ready.wait()
+        self._bytes -= self._sizes.pop(0)
         return self._frames.pop(0)
 
     async def drain_to(self, stream: Writable) -> None:
-        """Send what waits, whenever something waits, until the client is cut off."""
-        while not self.overflowed:
+        """Send what waits, whenever something waits."""
+        while True:
             await self._ready.wait()
             self._ready.clear()
-            waiting, self._frames, self._bytes = self._frames, [], 0
-            for batch in _parted(waiting):
+            waiting, self._frames = self._frames, []
+            sizes, self._sizes = self._sizes, []
+            for batch, size in _parted(waiting, sizes):
                 await stream.write(client_pb2.Frames(batch=frames.encode(batch)))
+                self._bytes -= size
+            self._read.set()
 
 
-def _parted(waiting: list[frames.ServerFrame]) -> list[list[frames.ServerFrame]]:
+Batch = tuple[list[frames.ServerFrame], int]
+
+
+def _parted(waiting: list[frames.ServerFrame], sizes: list[int]) -> list[Batch]:
     """Cut frames into messages of a size that the other side will take."""
-    if not any(isinstance(frame, frames.Page) for frame in waiting):
-        return [waiting]
-    batches: list[list[frames.ServerFrame]] = [[]]
+    total = sum(sizes)
+    if total <= MESSAGE_BYTES_MAX:
+        return [(waiting, total)] if waiting else []
+    batches: list[Batch] = []
+    batch: list[frames.ServerFrame] = []
     size = 0
-    for frame in waiting:
-        length = len(bytes(frame.rows)) if isinstance(frame, frames.Page) else 64
-        if batches[-1] and size + length > MESSAGE_BYTES_MAX:
-            batches.append([])
-            size = 0
-        batches[-1].append(frame)
+    for frame, length in zip(waiting, sizes, strict=True):
+        if batch and size + length > MESSAGE_BYTES_MAX:
+            batches.append((batch, size))
+            batch, size = [], 0
+        batch.append(frame)
         size += length
-    return batches
+    return [*batches, (batch, size)]
 
 
 class Holder(Protocol):
