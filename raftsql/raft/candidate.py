@@ -72,8 +72,10 @@ class Candidate:
             return
         self.votes[voter] = granted
         match won(self.votes.values()):
-            case True if self.pre:
+            case True if self.pre and self.node.promotable:
                 self.node.become_candidate(pre=False, forced=self.forced)
+            case True if self.pre:
+                self.node.become_follower(self.node.term)
             case True:
                 self.node.become_leader()
             case False:
