@@ -1,0 +1,100 @@
+"""`raftsql verify` names what differs, where; with real processes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.operations.nodes import Nodes
+
+pytestmark = pytest.mark.timeout(100)
+
+
+def load(connection: Any) -> None:
+    connection.execute("CREATE TABLE account(id INTEGER PRIMARY KEY, balance INTEGER)")
+    connection.execute("CREATE TABLE other(id INTEGER PRIMARY KEY)")
+    connection.executemany("INSERT INTO account VALUES (?, ?)", [(n, 100) for n in range(500)])
+
+
+def test_a_row_changed_behind_the_clusters_back_is_named_with_its_table_and_node(
+    tmp_path: Path,
+) -> None:
+    with Nodes(tmp_path / "nodes", 3) as nodes:
+        load(nodes.connect())
+        odd = nodes.follower()
+        nodes.wait_until_level(odd)
+        nodes.stop(odd)
+        with closing(sqlite3.connect(nodes.data(odd) / "database.db")) as behind:
+            behind.execute("UPDATE account SET balance = 101 WHERE id = 77")
+            behind.commit()
+        nodes.start(odd)
+        nodes.wait_until_level(odd)
+        done = nodes.run("verify")
+        assert done.code == 1, done.err
+        assert f"table account differs on node {odd}" in done.out
+        assert "other" not in done.out
+        assert "DIFFER" in done.out
+        report = nodes.verify()
+        assert not report["equal"]
+        assert report["majority"]
+        assert report["differences"] == [{"table": "account", "nodes": [odd]}]
+
+
+def test_a_node_that_does_not_answer_is_named_and_the_others_compared(tmp_path: Path) -> None:
+    with Nodes(tmp_path / "nodes", 3) as nodes:
+        load(nodes.connect())
+        gone = nodes.follower()
+        nodes.kill(gone)
+        done = nodes.run("verify")
+        assert done.code == 3
+        assert "could not be asked" in done.out
+        report = nodes.verify()
+        assert report["equal"]
+        assert not report["complete"]
+        problems = {node["node_id"]: node["problem"] for node in report["nodes"]}
+        assert [node for node, problem in problems.items() if problem] == [gone]
+
+
+def test_a_damaged_page_is_told_and_not_summed(tmp_path: Path) -> None:
+    with Nodes(tmp_path / "nodes", 3) as nodes:
+        load(nodes.connect())
+        odd = nodes.follower()
+        nodes.wait_until_level(odd)
+        # What is in the WAL would hide the damage of the file.
+        assert nodes.run("compact", url=nodes.addresses[odd - 1]).code == 0
+        nodes.stop(odd)
+        path = nodes.data(odd) / "database.db"
+        ((page,),) = _roots(path, "account")
+        content = bytearray(path.read_bytes())
+        content[(page - 1) * 4096 : page * 4096] = b"\xaa" * 4096
+        path.write_bytes(content)
+        nodes.start(odd)
+        nodes.wait_until_level(odd)
+        report = nodes.verify()
+        told = {node["node_id"]: node["problem"] for node in report["nodes"]}
+        assert "malformed" in told[odd]
+        assert not report["complete"]
+
+
+def _roots(path: Path, table: str) -> list[Any]:
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)
+        ).fetchall()
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return rows
+
+
+def test_a_cluster_of_one_is_equal_to_itself_and_to_its_backup(tmp_path: Path) -> None:
+    with Nodes(tmp_path / "nodes", 1) as nodes:
+        load(nodes.connect())
+        backup = tmp_path / "b.db.gz"
+        assert nodes.run("backup", backup, "--gzip").code == 0
+        done = nodes.run("verify", "--json", "--file", backup)
+        assert done.code == 0, done.err
+        assert json.loads(done.out)["tables"]["account"]["rows"] == 500
