@@ -352,7 +352,10 @@ def shipping_gets_stuck() -> list[Patch]:
     ]
 
 
-@mutant("a snapshot replaces a log that goes further and agrees with it")
+@mutant(
+    "a snapshot replaces a log that goes further and agrees with it (and the leader ships one "
+    "where entries would do, which is no bug)"
+)
 def a_snapshot_replaces_a_newer_log() -> list[Patch]:
     right = Follower._on_snapshot
 
@@ -363,7 +366,15 @@ def a_snapshot_replaces_a_newer_log() -> list[Patch]:
         else:
             right(self, source, message)
 
-    return [(Follower, "_on_snapshot", on_snapshot)]
+    right_rejected = Leader._on_rejected
+
+    def on_rejected(self: Leader, source: NodeId, progress: Any, message: Any) -> None:
+        right_rejected(self, source, progress, message)
+        if isinstance(progress.flow, Probing):
+            progress.ship(self.node.now)
+            self._wanted.append(source)
+
+    return [(Follower, "_on_snapshot", on_snapshot), (Leader, "_on_rejected", on_rejected)]
 
 
 # Reads and leases.
@@ -482,6 +493,13 @@ def a_restart_forgets_the_lease() -> list[Patch]:
         self.heard_at = -(1 << 40)
 
     return [(Node, "__init__", init)]
+
+
+@mutant(
+    "the last voter campaigns at once after a start, though another has only just left it alone"
+)
+def the_last_voter_does_not_wait() -> list[Patch]:
+    return [(Node, "_alone", lambda self: self.membership.voters == [self.id])]
 
 
 # Membership.

@@ -248,13 +248,16 @@ class Schedule:
         if self.chance.random() < 0.6:
             world.quiet_until = world.timeline.now + self._while(1000, 2000)
         self._cut(self._cut_off(leader, early), 5000)
-        self._report_dead(leader, early, late_ms=200)
         both, crashes = self.chance.random() < 0.5, self.chance.choice([0.0, 0.9])
-        late = self._while(300, 1200)
+        late = self._while(300, 700)
+        if crashes:
+            world.timeline.after(late, self._report_dead, leader, early, 30)
+        else:
+            self._report_dead(leader, early, 200)
         rest = [process for process in others if process not in early]
         world.timeline.after(late, self._usurp, leader, rest, both, crashes)
 
-    def _report_dead(self, leader: Process, others: list[Process], *, late_ms: int) -> None:
+    def _report_dead(self, leader: Process, others: list[Process], late_ms: int) -> None:
         """A connection that broke when the leader's process ended, however long ago that was."""
         for other in others:
             delay = self._while(2, late_ms)
@@ -275,8 +278,8 @@ class Schedule:
         self._cut(self._cut_off(leader, others, both=both), 2000)
         for other in others:
             if self.chance.random() < crashes:
-                world.timeline.after(self._while(0, 20), self._crash, other, self._while(1, 5))
-        self._report_dead(leader, others, late_ms=self.chance.choice([20, 20, 300]))
+                world.timeline.after(self._while(0, 10), self._crash, other, self._while(1, 3))
+        self._report_dead(leader, others, self.chance.choice([20, 20, 300]))
         self._watch(leader, times=60, every_ms=10)
         self._write_at(others, 350, 900)
 
@@ -307,6 +310,35 @@ class Schedule:
                 world.timeline.after(self._while(0, 20), self._crash, other, self._while(1, 5))
         world.timeline.after(self._while(0, 10), self._isolate, leader, others)
         self._watch(leader, times=40, every_ms=10)
+
+    def rivals(self) -> None:
+        """Two are told to lead, and who votes for the first ends before the second one asks."""
+        leader = self.world.leader()
+        if leader is None:
+            return
+        self.crash_voter()
+        for _ in range(2):
+            target = self.chance.choice(self.world.alive()).id
+            self.world.timeline.after(
+                self._while(0, 2), leader.input, self._transfer, leader, target
+            )
+
+    def abdicate(self) -> None:
+        """The leader gives up its own vote, and who hears of it starts again at once."""
+        world, leader = self.world, self.world.leader()
+        if leader is None or leader.node is None or leader.paused:
+            return
+        others = [p for p in world.alive() if p is not leader and p.up]
+        if not others or len(leader.node.membership.voters) < 2 or world.wiped is not None:
+            return
+        self.propose(leader, DemoteMember(leader.id))
+        leader.input(lambda: None)
+        for other in others:
+            if self.chance.random() < 0.7:
+                world.timeline.after(self._while(1, 20), self._crash, other, self._while(1, 5))
+        world.timeline.after(self._while(1, 20), self._isolate, leader, others)
+        self._watch(leader, times=30, every_ms=10)
+        self._write_at(others, 5, 300)
 
     def _isolate(self, leader: Process, others: list[Process]) -> None:
         if self.running:

@@ -69,6 +69,8 @@ FAULTS = {
     "wipe": 2,
     "burst": 4,
     "crash_voter": 3,
+    "rivals": 5,
+    "abdicate": 2,
     "usurp": 8,
     "coup": 5,
     "strand": 6,
@@ -80,19 +82,24 @@ FAULTS = {
 def drawn(chance: Random) -> Settings:
     """The world of a seed."""
     faults = {name: weight for name, weight in FAULTS.items() if chance.random() < 0.75}
+    focused = chance.random() < 0.35
+    if focused:  # A few faults in fair weather get further than many that disturb each other.
+        names = chance.sample(list(FAULTS), 2)
+        faults = {name: FAULTS[name] for name in names}
     faults["heal"] = FAULTS["heal"]
-    calm = chance.random() < 0.25
+    calm = focused or chance.random() < 0.25
     pick = chance.choice
     limits = _limits(chance)
     drift = pick([0.0, 0.02, 0.045, 0.045, 0.3])
     if drift == 0.3:
         limits["drift_ms"] = 150  # So much difference must be allowed for.
         faults["usurp"] = 40
+    every_ms = [400, 600] if focused else [50, 100, 200, 400]
     return Settings(
         founders=pick([1, 2, 3, 3, 3, 3, 4, 5, 5]),
         processes_max=8,
         safety_ms=pick([5_000, 8_000, 8_000, 12_000]),
-        fault_every_ms=pick([50, 100, 200, 400]),
+        fault_every_ms=pick(every_ms),
         faults=faults,
         weather=_weather(chance, calm=calm),
         clients=pick([2, 4, 6]),
