@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from raftsql_driver.address import Address
     from raftsql_driver.stream import Stream
 
+GREETING_S: Final = 3.0
+"""A node that does not greet by then is left for another one, where there is another one."""
 LINGER_S: Final = 30.0
 """How long streams that no connection uses stay open."""
 
@@ -91,7 +93,8 @@ class Cluster:
 
         routes = self.state.routes
         try:
-            stream = await open_stream(node, self.address)
+            alone = len(routes.nodes) == 1
+            stream = await open_stream(node, self.address, 60.0 if alone else GREETING_S)
         except Unavailable as error:
             routes.unreachable(node, time.monotonic())
             return Lost(str(error), sent=False)

@@ -17,13 +17,14 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # What goes wrong is told by ex
 import grpc
 
 from raftsql_driver.errors import AuthenticationFailed, InterfaceError, Unavailable
-from raftsql_driver.flows import Lost
+from raftsql_driver.flows import Lost, next_id
 from raftsql_driver.refusals import of_refused
 from raftsql_proto.client_pb2 import Frames
 from raftsql_proto.client_pb2_grpc import ClientStub
 from raftsql_proto.frames import (
     PROTOCOL,
     Cancel,
+    Examine,
     Hello,
     Leader,
     Refused,
@@ -58,6 +59,9 @@ OPTIONS: Final = [
     ("grpc.enable_retries", 0),
 ]
 
+SILENCE_S: Final = 1.5
+"""A node that owes answers and says nothing for so long is asked a question that costs it nothing;
+after as long again it counts as lost. A stopped process or a cut cable ends no stream by itself."""
 LEAVE_S: Final = 0.01
 """gRPC's thread needs a moment to hand over the end of a cancelled call."""
 
@@ -89,7 +93,11 @@ class Stream:
         self._pending: dict[int, Ticket] = {}
         self._waiting: list[Any] = []
         self._wake = asyncio.Event()
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
+        self._heard_at = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        """Runs while answers are owed."""
+        self._closing: asyncio.Task[None] | None = None
         self._tasks = [loop.create_task(self._write()), loop.create_task(self._read())]
 
     def submit(self, frame: Any, ticket: Ticket | None) -> None:
@@ -100,11 +108,28 @@ class Stream:
             return
         if ticket is not None:
             self._pending[frame.id] = ticket
+            if self._watch is None:
+                self._heard_at = self._loop.time()
+                self._watch = self._loop.call_later(SILENCE_S, self._look)
         elif type(frame) is Cancel:
             self._pending.pop(frame.id, None)
         if not self._waiting:
             self._wake.set()
         self._waiting.append(frame)
+
+    def _look(self) -> None:
+        """Give up on a node that has become silent."""
+        self._watch = None
+        if self.closed or not self._pending:
+            return
+        silent_s = self._loop.time() - self._heard_at
+        if silent_s >= SILENCE_S * 1.9:
+            reason = f"{self.node} has not answered for {silent_s:.1f} s"
+            self._closing = self._loop.create_task(self.close(reason))
+            return
+        self._watch = self._loop.call_later(SILENCE_S, self._look)
+        if silent_s >= SILENCE_S * 0.9:
+            self.submit(Examine(next_id(), "SELECT 1"), None)
 
     async def close(self, reason: str = "the connection was closed") -> None:
         """End the stream; who waits for an answer is told that there will be none."""
@@ -145,6 +170,7 @@ class Stream:
                 if message is grpc.aio.EOF:
                     await self._broken(None)
                     return
+                self._heard_at = self._loop.time()
                 for frame in decode_server_frames(message.batch):
                     if isinstance(frame, Leader):
                         self.on_leader(frame)
@@ -175,6 +201,8 @@ class Stream:
         if self.closed:
             return
         self.closed = reason
+        if self._watch is not None:
+            self._watch.cancel()
         unsent = {getattr(frame, "id", 0) for frame in self._waiting}
         pending, self._pending = self._pending, {}
         self._waiting = []
@@ -201,16 +229,16 @@ async def _reason(call: Any, error: Exception | None) -> str:
     return details or f"the node ended the stream ({code.name})"
 
 
-async def open_stream(node: str, address: Address) -> Stream:
+async def open_stream(node: str, address: Address, patience_s: float = 60.0) -> Stream:
     """Say hello to a node and be welcomed. Raises Unavailable when it can't be reached."""
+    seconds = min(patience_s, address.connect_timeout)
     channel = _channel(node, address)
     call = ClientStub(channel).Connect()
     try:
-        async with asyncio.timeout(address.connect_timeout):
+        async with asyncio.timeout(seconds):
             welcome = await _shake_hands(call, node, address)
     except TimeoutError:
         await _give_up(channel, call)
-        seconds = address.connect_timeout
         raise Unavailable(f"{node}: no answer to the greeting within {seconds:g} s") from None
     except BaseException:
         await _give_up(channel, call)

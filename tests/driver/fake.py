@@ -43,6 +43,8 @@ class Faults:
         self.refuse_after: list[f.Refused] = []
         """Run it, then answer so."""
         self.slow_s = 0.0
+        self.silent = set[int]()
+        """Nodes that take everything and say nothing, as a stopped process does."""
         self.password = ""
         self.protocol = f.PROTOCOL
         self.follow = True
@@ -388,6 +390,8 @@ class Node(ClientServicer):
         connection.out.put_nowait(None)
 
     def take(self, frame: Any, connection: Connection) -> None:
+        if self.number in self.server.faults.silent:
+            return
         if isinstance(frame, f.Hello):
             password = self.server.faults.password
             if password and frame.token != f"tester:{password}":

@@ -257,3 +257,21 @@ async def test_the_same_for_tasks(server: FakeServer) -> None:
     server.faults.protocol = 0
     with pytest.raises(errors.InterfaceError, match="upgrade the server"):
         await AsyncConnection.connect(server.url)
+
+
+def test_a_leader_that_has_stopped_without_a_word_is_left(
+    three: FakeServer, counter: Connection
+) -> None:
+    three.faults.silent = {1}
+    three.leader = 2
+    counter.execute(INCREMENT, timeout=15)
+    assert value(three) == 1
+    assert counter.execute("SELECT n FROM c").fetchone() == (1,)
+
+
+def test_a_slow_answer_is_waited_for_while_the_node_speaks(server: FakeServer) -> None:
+    connection = connect(server.url, autocommit=True)
+    server.faults.slow_s = 4.0
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert server.connections == 1
+    connection.close()
