@@ -64,7 +64,8 @@ class Marking:
         self._runner = runner
         self.guests = Guests()
         self.sums = Sums(self.guests)
-        self.uploads = Uploads(runner.stores.datadir.folder / "restores", Disk())
+        self.disk = Disk()
+        self.uploads = Uploads(runner.stores.datadir.folder / "restores", self.disk)
         self.waits_for = ""
         """What keeps this node from applying more; for people."""
         self._task: asyncio.Task[None] | None = None
@@ -193,7 +194,7 @@ class Marking:
         """Close the database everywhere, put `incoming` in its place, and open that."""
         self._close_database()
         stores = self._runner.stores
-        install(incoming, stores.database, Disk())
+        install(incoming, stores.database, self.disk)
         stores.machine = Machine.open(stores.database)
         stores.readers = Readers(stores.database)
         self._runner.housekeeping.database_opened()

@@ -12,7 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from raftsql.cluster.requests import Read
-from raftsql.database.reader import BYTES_MAX, ROWS_MAX, Limits, ReadBroken, ReadBusy, ReadCut
+from raftsql.database.reader import (
+    BYTES_MAX,
+    ROWS_MAX,
+    HoldEnded,
+    Limits,
+    ReadBroken,
+    ReadBusy,
+    ReadCut,
+)
 from raftsql.database.readers import Page, Query, Rest
 from raftsql.sql.commands import Failed, Why, encode
 
@@ -63,6 +71,8 @@ class Querying:
     def _alone(self, read: Read) -> None:
         try:
             page = self._execute(read, IN_PLACE._replace(rows_max=read.page_rows or ROWS_MAX))
+        except HoldEnded as error:
+            _gone(read, error)
         except ReadCut:
             self._in_thread(read)
         except ReadBusy as error:
@@ -83,18 +93,21 @@ class Querying:
     def _in_thread(self, read: Read) -> None:
         limits = Limits(read.page_rows or ROWS_MAX, BYTES_MAX, self._expired(read))
         future = self._runner.loop.run_in_executor(self._pool, self._execute, read, limits)
-        future.add_done_callback(lambda done: self._ran(read, done))
+        future.add_done_callback(lambda done: self._ran(read, done, Why.OVERLOADED))
 
     def _expired(self, read: Read):  # type: ignore[no-untyped-def]
         now_ms, deadline = self._runner.now_ms, read.deadline_ms
         return lambda: read.cancelled or 0 < deadline <= now_ms()
 
-    def _ran(self, read: Read, done: asyncio.Future[Page | Failed]) -> None:
+    def _ran(self, read: Read, done: asyncio.Future[Page | Failed], cut: Why) -> None:
+        """`cut` is why it was given up when its client was not the one who wished so."""
         try:
             page = done.result()
+        except HoldEnded as error:
+            _gone(read, error)
         except ReadCut as error:
             late = 0 < read.deadline_ms <= self._runner.now_ms()
-            why = Why.CANCELLED if read.cancelled else Why.TIMEOUT if late else Why.OVERLOADED
+            why = Why.CANCELLED if read.cancelled else Why.TIMEOUT if late else cut
             read.reply.refused(why, str(error))
         except ReadBusy as error:
             read.reply.refused(Why.OVERLOADED, str(error))
@@ -109,7 +122,7 @@ class Querying:
         """Go on with a result; `read` carries the reply and the bounds of this page."""
         limits = Limits(read.page_rows or ROWS_MAX, BYTES_MAX, self._expired(read))
         future = self._runner.loop.run_in_executor(self._pool, rest.next_page, limits)
-        future.add_done_callback(lambda done: self._ran(read, done))
+        future.add_done_callback(lambda done: self._ran(read, done, Why.CURSOR_GONE))
 
     def _reply(self, read: Read, page: Page | Failed) -> None:
         if isinstance(page, Failed):
@@ -117,4 +130,11 @@ class Querying:
             return
         # The state that was read is not newer than this: the client's next token.
         index = self._runner.node.handed_out
-        read.reply.page(page, index, self._runner.replica.reading.age_ms() or 0)
+        age_ms = self._runner.replica.reading.age_ms()
+        read.reply.page(page, index, -1 if age_ms is None else age_ms)
+
+
+def _gone(read: Read, error: HoldEnded) -> None:
+    """What the read belongs to has ended; asking again would not help."""
+    why = Why.CURSOR_GONE if read.snapshot is None else Why.TRANSACTION_GONE
+    read.reply.refused(why, str(error))

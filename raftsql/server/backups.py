@@ -12,6 +12,7 @@ import gzip
 import json
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -32,6 +33,7 @@ from raftsql_proto.admin_pb2_grpc import AdminStub
 
 PART_BYTES: Final = 512 << 10
 DIFFERENT: Final = 1
+INTERRUPTED: Final = 130
 INCOMPLETE: Final = 3
 """Also what the other commands answer when no node could be asked."""
 
@@ -52,8 +54,12 @@ def run(name: str, parser: argparse.ArgumentParser, arguments: list[str]) -> int
     flags, do = _COMMANDS[name]
     flags(parser)
     options = parser.parse_args(arguments)
+    # Told to stop, it removes what it has begun.
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         return do(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except Unreachable as error:
         code, problem = INCOMPLETE, str(error)
     except (Failed, NotDone, OSError) as error:
@@ -63,6 +69,10 @@ def run(name: str, parser: argparse.ArgumentParser, arguments: list[str]) -> int
         problem = error.details() or str(error.code())
     print(f"raftsql {name}: {problem}", file=sys.stderr)
     return code
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 @contextmanager
