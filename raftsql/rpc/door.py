@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from raftsql.sql.classify import StatementKind, Verb
+from raftsql.sql.classify import NOT_SQL, StatementKind, Verb
 from raftsql.sql.commands import (
     CommandKind,
     Failed,
@@ -44,6 +44,8 @@ class Ask:
     """Of a script: that of an empty text, since its statements have one each."""
 
 
+SYNTAX_ERROR = 1
+"""SQLite's code for it, SQLITE_ERROR."""
 BODY_BYTES_MAX = 64 << 20
 """What one request may add to the log: nodes send an entry to each other in one message."""
 TEXT_CHARACTERS_MAX = 4 << 20
@@ -152,8 +154,13 @@ def _spread(many: Many) -> list[Statement]:
 def refusal(plan: Plan) -> Failed:
     """The answer to a text that may not run."""
     verdict = plan.verdict
-    position = verdict.position if isinstance(verdict, Refused) else -1
-    return Failed(Refusal.DETERMINISM, 0, plan.message, position)
+    if not isinstance(verdict, Refused):
+        return Failed(Refusal.DETERMINISM, 0, plan.message)
+    if verdict.why == NOT_SQL:
+        word = plan.text[verdict.position : verdict.position + verdict.length]
+        message = f'near "{word}": syntax error. {plan.message}'
+        return Failed(Refusal.SQL, SYNTAX_ERROR, message, verdict.position)
+    return Failed(Refusal.DETERMINISM, 0, plan.message, verdict.position)
 
 
 def _failed(message: str) -> Failed:

@@ -89,6 +89,8 @@ def _wait_until_writable(
             found = json.loads(status(addresses[0], timeout=1.0))
         except Unreachable:
             found = {}
+        if found and found["pid"] != nodes[0].pid:
+            return f"the port of {addresses[0]} is taken by another node: choose another --port"
         voters = [m for m in found.get("members", []) if m["voter"]]
         if found.get("leader") and len(voters) >= len(nodes):
             return ""

@@ -26,6 +26,10 @@ from raftsql.sql.tokens import OPERATOR, QUOTED, STRING, WORD, Token, ascii_capi
 from raftsql.sql.verdict import Refused
 
 
+NOT_SQL: Final = "no SQL statement begins so"
+"""Why a text is refused that is no statement at all: an error of syntax, not a rule of ours."""
+
+
 class StatementKind(Enum):
     """Who runs a statement, and how."""
 
@@ -239,7 +243,7 @@ def _stranger(tokens: list[Token]) -> Class:
         tokens,
         0,
         shown,
-        Reason("no SQL statement begins so", "begin with SELECT, INSERT, UPDATE, DELETE or CREATE"),
+        Reason(NOT_SQL, "begin with SELECT, INSERT, UPDATE, DELETE or CREATE"),
     )
 
 
