@@ -25,7 +25,6 @@ from raftsql.sql.pragmas import (
 from raftsql.sql.tokens import OPERATOR, QUOTED, STRING, WORD, Token, ascii_capitals
 from raftsql.sql.verdict import Refused
 
-
 NOT_SQL: Final = "no SQL statement begins so"
 """Why a text is refused that is no statement at all: an error of syntax, not a rule of ours."""
 
