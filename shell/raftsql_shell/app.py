@@ -209,6 +209,15 @@ def _keys() -> KeyBindings:
         else:
             buffer.insert_text("\n")
 
+    @keys.add("tab", filter=~is_searching)
+    def _(event: KeyPressEvent) -> None:
+        """Take the first that fits, then the next."""
+        buffer = event.current_buffer
+        if buffer.complete_state:
+            buffer.complete_next()
+        else:
+            buffer.start_completion(select_first=True)
+
     @keys.add("escape", "enter")
     def _(event: KeyPressEvent) -> None:
         """Run it as it stands."""

@@ -40,7 +40,8 @@ class ShellCompleter(Completer):
         if before.lstrip().startswith("."):
             yield from self._command(before.lstrip())
         elif before.strip() or complete_event.completion_requested:
-            yield from self._sql(document.text, document.cursor_position)
+            asked = complete_event.completion_requested
+            yield from self._sql(document.text, document.cursor_position, asked=asked)
 
     def _command(self, line: str) -> Iterator[Completion]:
         name, space, rest = line.partition(" ")
@@ -87,7 +88,7 @@ class ShellCompleter(Completer):
             if offer.startswith(begun) or (begun and begun in offer):
                 yield _offer(offer, len(begun), "")
 
-    def _sql(self, text: str, cursor: int) -> Iterator[Completion]:
+    def _sql(self, text: str, cursor: int, *, asked: bool = True) -> Iterator[Completion]:
         catalogue = self._catalogue()
         found = context(text, cursor, catalogue)
         length = len(found.prefix)
@@ -104,7 +105,7 @@ class ShellCompleter(Completer):
             offers += [(f"{name}(", "function") for name in catalogue.functions]
         if found.wanted in (Wanted.COLUMN, Wanted.KEYWORD, Wanted.TABLE) and length:
             offers += [(word, "") for word in sorted(KEYWORDS)]
-        if found.wanted is Wanted.STATEMENT:
+        if found.wanted is Wanted.STATEMENT and (length or asked):
             offers += [(word, "") for word in STATEMENTS]
         yield from _ranked(offers, found.prefix)
 

@@ -119,12 +119,13 @@ class Shell:
         self.last_statement = sql
         started = time.perf_counter()
         cursor = self.session.execute(sql)
+        changed = cursor.rowcount
         try:
             rows = self._show(cursor, upright=upright) if cursor.description else None
         finally:
             self.last_seconds = time.perf_counter() - started
             cursor.close()
-        self._footer(cursor, rows)
+        self._footer(changed, rows)
 
     def _show(self, cursor: Cursor, *, upright: bool) -> int:
         count = 0
@@ -139,12 +140,12 @@ class Shell:
         self.show(names, counted(), mode="vertical" if upright else None)
         return count
 
-    def _footer(self, cursor: Cursor, rows: int | None) -> None:
+    def _footer(self, changed: int, rows: int | None) -> None:
         if self.interactive:
             if rows is not None:
                 text = _counted(rows, "row")
-            elif cursor.rowcount >= 0:
-                text = f"{_counted(cursor.rowcount, 'row')} changed"
+            elif changed >= 0:
+                text = f"{_counted(changed, 'row')} changed"
             else:
                 text = "done"
             self.note(f"{text} ({self.last_seconds:.3f} s)" if self.timer else text)

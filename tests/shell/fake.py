@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -78,6 +80,13 @@ class Admin(AdminServicer):
 class ShellConnection(fake.Connection):
     """A stream whose examiner has something to say."""
 
+    async def answer(self, frame: Any) -> None:
+        server = self.server
+        assert isinstance(server, ShellServer), "it is served by one"
+        server.arrived.append(frame)
+        server.arrival.set()
+        await super().answer(frame)
+
     async def carry_out(self, frame: Any) -> Any:
         if isinstance(frame, frames.Examine):
             for text, like in VERDICTS.items():
@@ -99,6 +108,9 @@ class ShellServer(fake.FakeServer):
         """Hide the ports, which differ from run to run."""
         self.learners: set[int] = set()
         self.removed: set[int] = set()
+        self.arrived: list[Any] = []
+        """Frames of clients, as soon as they come."""
+        self.arrival = asyncio.Event()
 
     async def _serve(self, node: fake.Node, port: int) -> None:
         node.grpc = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
@@ -106,3 +118,20 @@ class ShellServer(fake.FakeServer):
         add_AdminServicer_to_server(Admin(self, node.number), node.grpc)
         node.port = node.grpc.add_insecure_port(f"127.0.0.1:{port}")
         await node.grpc.start()
+
+    def wait_for_sql(self, text: str) -> None:
+        """Wait until a client has sent a statement with this text in it."""
+        self._wait(lambda frame: isinstance(frame, frames.Run) and text.encode() in frame.body)
+
+    def wait_for_cancel(self) -> None:
+        """Wait until a client has said that it gives up."""
+        self._wait(lambda frame: isinstance(frame, frames.Cancel))
+
+    def _wait(self, wanted: Callable[[Any], bool]) -> None:
+        async def wait() -> None:
+            async with asyncio.timeout(15):
+                while not any(map(wanted, self.arrived)):
+                    self.arrival.clear()
+                    await self.arrival.wait()
+
+        self.call(wait())
