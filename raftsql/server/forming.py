@@ -17,8 +17,9 @@ from raftsql.raft.membership import Member, Membership
 from raftsql.raft.messages import NodeId
 from raftsql.rpc.joining import Introduction, introduce, join
 from raftsql.rpc.peers import Me
+from raftsql.server.beginning import Beginning, begin, begun
 from raftsql.server.settings import ServeSettings
-from raftsql.storage.datadir import DataDir, Identity, is_data_dir
+from raftsql.storage.datadir import DataDir, Identity, check_free, is_data_dir
 from raftsql.storage.files import Files
 
 log = logging.getLogger("raftsql.server")
@@ -52,10 +53,11 @@ class Forming:
         self._settings = settings
         self._files = files
         self._say = say
+        noted = begun(settings.data_dir, files)
         self.me = Me(
             cluster=0,
             node=settings.node_id or 0,
-            identity=secrets.token_hex(16),
+            identity=noted.identity if noted is not None else secrets.token_hex(16),
             fingerprint=fingerprint,
             address=settings.advertise,
         )
@@ -76,7 +78,12 @@ class Forming:
                 node=datadir.identity.node,
                 identity=datadir.identity.unique,
             )
+            noted = begun(settings.data_dir, self._files)
+            if noted is not None and noted.founds:
+                return Place(datadir, self._founding())
             return Place(datadir)
+        self._files.make_folder(settings.data_dir)
+        check_free(settings.data_dir, self._files)
         others = [address for address in settings.join if address != settings.advertise]
         if not others and self.expects <= 1:
             return self._found()
@@ -84,13 +91,18 @@ class Forming:
 
     def _found(self) -> Place:
         """A new cluster of one."""
-        node = self._settings.node_id or 1
-        founder = Member(
-            self._settings.advertise, self.me.identity, priority=self._settings.priority
-        )
-        place = self._settle(secrets.randbits(63) | 1, node)
-        place.founding = Membership({node: founder})
+        self._begin(founds=True)
+        place = self._settle(secrets.randbits(63) | 1, self._settings.node_id or 1)
+        place.founding = self._founding()
         return place
+
+    def _founding(self) -> Membership:
+        settings = self._settings
+        founder = Member(settings.advertise, self.me.identity, priority=settings.priority)
+        return Membership({self.me.node: founder})
+
+    def _begin(self, *, founds: bool) -> None:
+        begin(self._settings.data_dir, self._files, Beginning(self.me.identity, founds))
 
     def _settle(self, cluster: int, node: NodeId) -> Place:
         self.me = replace(self.me, cluster=cluster, node=node)
@@ -126,6 +138,7 @@ class Forming:
 
     async def _ask(self, member: Introduction) -> NodeId:
         """Ask the leader for a place; 0 when there is none yet."""
+        self._begin(founds=False)
         answer = await join(
             member.leader or member.address, self.me, seconds=JOIN_SECONDS,
             learner=self._settings.learner, priority=self._settings.priority,

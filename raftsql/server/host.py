@@ -27,6 +27,7 @@ from raftsql.rpc.receiving import SnapshotReceiver
 from raftsql.rpc.shipping import Bandwidth
 from raftsql.rpc.sibling_service import SiblingService
 from raftsql.rpc.siblings import Siblings
+from raftsql.server import beginning
 from raftsql.server.forming import Forming, Place
 from raftsql.server.settings import ServeSettings
 from raftsql.server.supply import Supply
@@ -63,8 +64,9 @@ class Host:
     def start(self, place: Place, files: Files) -> Runner:
         """Open what is on disk, and run."""
         stores = open_stores(place.datadir, files)
-        if place.founding is not None:
+        if place.founding is not None and stores.journal.last.index == 0:
             found_cluster(stores, place.founding)
+        beginning.end(place.datadir.folder, files)
         settings, me = self.settings, self.forming.me
         config = Config(
             node=me.node,

@@ -4,6 +4,7 @@ A node's id is bound to its directory for ever (a node that lost its disk must c
 new id), so the first thing written is an identity file, and a directory without one is never
 adopted. It is made under another name and renamed when it is whole and durable.
 
+    beginning       before all else: who the node will be, while it looks for its place
     identity        cluster, node, a random identity, the format's version
     lock            held while a process uses the directory; says which one
     journal/        the Raft journal
@@ -67,12 +68,7 @@ class DataDir:
         files.make_folder(folder)
         lock = _locked(folder, files)
         try:
-            others = [name for name in files.names(folder) if name not in _UNFINISHED]
-            if others:
-                raise NotADataDir(
-                    f"{folder} can't become a data directory: it is not empty (it holds"
-                    f" {', '.join(others[:3])}). Name another folder with --data-dir"
-                )
+            check_free(folder, files)
             write_note(files, _identity_path(folder), asdict(identity))
         except BaseException:
             lock.release()
@@ -108,7 +104,17 @@ def is_data_dir(folder: Path, files: Files) -> bool:
     return files.exists(_identity_path(folder))
 
 
-_UNFINISHED = ("lock", "identity.new", "lost+found")
+def check_free(folder: Path, files: Files) -> None:
+    """Raise NotADataDir if `folder` holds anything that a new data directory must not."""
+    others = [name for name in files.names(folder) if name not in _UNFINISHED]
+    if others:
+        raise NotADataDir(
+            f"{folder} can't become a data directory: it is not empty (it holds"
+            f" {', '.join(others[:3])}). Name another folder with --data-dir"
+        )
+
+
+_UNFINISHED = ("lock", "identity.new", "beginning", "beginning.new", "lost+found")
 """What an empty directory may hold: our own beginnings, and what a fresh file system has."""
 
 
