@@ -287,7 +287,10 @@ class Process:
             return
         if self._requests:
             self._propose(node)
-        ready = node.ready()
+        lazy = self.settings.lazy
+        ready = node.ready(
+            take_save=not (lazy and self._disk_busy), take_committed=not (lazy and self._working)
+        )
         if ready.changed is not None:
             self.world.note("role", self.id, *ready.changed)
         self.world.invariants.after_step(self, ready.messages, ready.save)

@@ -41,6 +41,8 @@ class Settings:
     disk_us: int
     apply_us: int
     batch_max: int
+    lazy: bool
+    """Take from the core only what the disk and the state machine are free for, as the replica."""
     checkpoint: float
     """How often the state is made durable after a batch of entries."""
     log_tail: int
@@ -112,6 +114,7 @@ def drawn(chance: Random) -> Settings:
         disk_us=pick([100, 200, 1000, 5000]),
         apply_us=pick([20, 100, 1000]),
         batch_max=pick([1, 3, 10]),
+        lazy=chance.random() < 0.5,
         checkpoint=pick([0.02, 0.1, 0.3, 0.6]),
         log_tail=pick([0, 3, 20]),
         ship_fails=pick([0.0, 0.1, 0.4]),
