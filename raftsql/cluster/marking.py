@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 
@@ -35,10 +36,13 @@ from raftsql.sql.commands import CommandKind, Restore, decode_restore
 if TYPE_CHECKING:
     from raftsql.cluster.runner import Runner
 
+T = TypeVar("T")
+
 log = logging.getLogger("raftsql.cluster")
 
 READS_END_SECONDS: Final = 10.0
 COMMIT_PAUSE_SECONDS: Final = 0.05
+SYNC_BYTES: Final = 16 << 20
 FETCH_PAUSE_SECONDS: Final = 1.0
 """Between two rounds of asking everybody for a file."""
 
@@ -69,6 +73,16 @@ class Marking:
         self.waits_for = ""
         """What keeps this node from applying more; for people."""
         self._task: asyncio.Task[None] | None = None
+        self._ready: Restore | None = None
+        """The file of which a copy lies beside the database, ready to become it."""
+        self._ready_lock = threading.Lock()
+        self._clean()
+
+    def _clean(self) -> None:
+        """Remove what an earlier process was about to make the database."""
+        self._discard()
+        for leftover in ("-substitute", "-incoming", "-copy"):
+            beside(self._runner.stores.database, leftover).unlink(missing_ok=True)
 
     # VERIFY.
 
@@ -86,29 +100,38 @@ class Marking:
         self._task = asyncio.ensure_future(self._restore(entry, answered))
 
     async def _restore(self, entry: Entry, answered: Answered) -> None:
-        runner = self._runner
         try:
-            wanted = _wanted(entry)
-            known = MALFORMED if wanted is None else restoring.answered(runner.machine.path, entry)
-            if wanted is None or known is not None:
-                runner.on_database(
-                    lambda: runner.machine.pass_over(entry), lambda _: answered(entry, known)
-                )
-                return
-            while runner.machine.applied.index < entry.index:
-                if await asyncio.to_thread(self._copied, wanted):
-                    runner.on_database(
-                        lambda: self._switch(entry, wanted),
-                        lambda answer: self._switched(entry, wanted, answer, answered),
-                        small=False,
-                    )
-                    return
-                await self._fetch(entry, wanted)
-            # A snapshot came instead, of a later moment than the entry's.
-            self.waits_for = ""
-            answered(entry, None)
+            answered(entry, await self._answer(entry))
         except Exception as error:
-            runner.fail(error)
+            self._runner.fail(error)
+
+    async def _answer(self, entry: Entry) -> bytes | None:
+        """Do what the entry asks for; None: a snapshot came instead, of a later moment."""
+        runner = self._runner
+        wanted = _wanted(entry)
+        known = MALFORMED if wanted is None else restoring.answered(runner.machine.path, entry)
+        if wanted is None or known is not None:
+            await self._on_database(lambda: runner.machine.pass_over(entry))
+            return known
+        while runner.machine.applied.index < entry.index:
+            if not await asyncio.to_thread(self.make_ready, wanted):
+                await self._fetch(entry, wanted)
+                continue
+            answer = await self._on_database(lambda: self._switch(entry, wanted))
+            if answer is not None:
+                self.waits_for = ""
+                log.info(
+                    "n%d restored a file of %d bytes at entry %d",
+                    runner.node.id, wanted.size_bytes, entry.index,
+                )  # fmt: skip
+                return answer
+        self.waits_for = ""
+        return None
+
+    async def _on_database(self, job: Callable[[], T]) -> T:
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._runner.on_database(job, done.set_result, small=False)
+        return await done
 
     async def _fetch(self, entry: Entry, wanted: Restore) -> None:
         """Try everybody once."""
@@ -133,60 +156,68 @@ class Marking:
             if runner.machine.applied.index >= last.index:
                 return
             await asyncio.sleep(COMMIT_PAUSE_SECONDS)
-        done = asyncio.get_running_loop().create_future()
-        runner.on_database(lambda: self._instead(substitute), done.set_result, small=False)
-        await done
+        await self._on_database(lambda: self._instead(substitute))
 
     def _instead(self, substitute: Substitute) -> None:
         if self._runner.machine.applied.index < substitute.last.index:
             self.replace_database(substitute.path)
             log.info("a snapshot of entry %d takes the place of a restore", substitute.last.index)
 
-    @property
-    def _incoming(self) -> Path:
-        return beside(self._runner.stores.database, "-restoring")
-
-    def _copied(self, wanted: Restore) -> bool:
-        """Copy the file, which others may still ask for, to where it is made ready; whether it is
-        here, as it was when it came."""
-        file = self.uploads.held(wanted)
-        if file is None:
-            return False
-        incoming = self._incoming
-        for suffix in ("", "-journal", "-wal", "-shm"):
-            beside(incoming, suffix).unlink(missing_ok=True)
-        digest = snapshot.new_digest()
-        with file.open("rb") as source, incoming.open("wb") as target:
-            while chunk := source.read(snapshot.READ_BYTES):
-                digest.update(chunk)
-                target.write(chunk)
-        if digest.digest() == wanted.digest:
-            return True
+    def make_ready(self, wanted: Restore) -> bool:
+        """Copy a file that is held to where it will be made the database, so that the switch need
+        not wait for that; False when it is not here as it was when it came. In a thread."""
+        with self._ready_lock:
+            if self._ready == wanted:
+                return True
+            file = self.uploads.held(wanted)
+            if file is None:
+                return False
+            self._discard()
+            if self._copied(file) == wanted.digest:
+                self._ready = wanted
+                return True
         log.error("%s is damaged: it is not what was put there, and has to be fetched", file)
         file.unlink()
         return False
 
-    def _switch(self, entry: Entry, wanted: Restore) -> bytes | None:
-        """The one job that puts the file in the database's place; None: there is another by now."""
-        stores = self._runner.stores
-        if stores.machine.applied.index >= entry.index:
-            return None
-        incoming = self._incoming
-        answer = restoring.prepare(incoming, stores.database, entry)
-        self.replace_database(incoming)
-        self.uploads.applied(wanted, entry.index)
-        return answer
+    def discard(self, wanted: Restore) -> None:
+        """What was made ready for this restore is of no use (any more)."""
+        with self._ready_lock:
+            if self._ready == wanted:
+                self._discard()
 
-    def _switched(
-        self, entry: Entry, wanted: Restore, answer: bytes | None, answered: Answered
-    ) -> None:
-        self.waits_for = ""
-        if answer is not None:
-            log.info(
-                "n%d restored a file of %d bytes at entry %d",
-                self._runner.node.id, wanted.size_bytes, entry.index,
-            )  # fmt: skip
-        answered(entry, answer)
+    def _discard(self) -> None:
+        self._ready = None
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            beside(self._incoming, suffix).unlink(missing_ok=True)
+
+    @property
+    def _incoming(self) -> Path:
+        return beside(self._runner.stores.database, "-restoring")
+
+    def _copied(self, file: Path) -> bytes:
+        """Copy it durably, and say what was copied; the original stays as others may ask for it."""
+        digest = snapshot.new_digest()
+        with file.open("rb") as source, self._incoming.open("wb") as target:
+            for chunk in iter(lambda: source.read(SYNC_BYTES), b""):
+                digest.update(chunk)
+                target.write(chunk)
+                target.flush()
+                # In small parts: one long sync would hold up the journal's.
+                self.disk.sync_file(self._incoming)
+        return digest.digest()
+
+    def _switch(self, entry: Entry, wanted: Restore) -> bytes | None:
+        """The one job that puts the file in the database's place; None: look again."""
+        stores = self._runner.stores
+        with self._ready_lock:
+            if self._ready != wanted or stores.machine.applied.index >= entry.index:
+                return None
+            self._ready = None
+            answer = restoring.prepare(self._incoming, stores.database, entry)
+            self.replace_database(self._incoming)
+            self.uploads.applied(wanted, entry.index)
+            return answer
 
     # Whatever replaces the database.
 

@@ -119,6 +119,9 @@ class Upload:
             self._room_seen_at = self.received_bytes + ROOM_EVERY_BYTES
             # A second copy of the file is what the switch works on.
             self._uploads.need(self.received_bytes + 2 * ROOM_EVERY_BYTES)
+            # In small parts: one long sync would hold up the journal's.
+            self._file.flush()
+            self._uploads._disk.sync_file(self._path)
         self._file.write(data)
         self._digest.update(data)
         self.received_bytes += len(data)

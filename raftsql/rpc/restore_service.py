@@ -93,7 +93,7 @@ class _Job:
             yield admin_pb2.RestoreProgress(problems=problems, received_bytes=received_bytes)
             return
         yield _doing("bringing the file to the other nodes", received_bytes)
-        absent = await self._spread(restore)
+        _, absent = await asyncio.gather(self._make_ready(restore), self._spread(restore))
         yield _doing("switching", received_bytes)
         self._unwanted = None
         index = await self._propose(restore)
@@ -168,6 +168,10 @@ class _Job:
             )
         return absent
 
+    async def _make_ready(self, restore: Restore) -> None:
+        if not await self._do(lambda: self._runner.marking.make_ready(restore)):
+            raise NotRestored("the disk does not give back what it took: see the log")
+
     async def _hold(self, node: NodeId, address: str, restore: Restore) -> str | None:
         """Why a member does not hold the file, "" when it does; None: it can't be reached."""
         try:
@@ -192,6 +196,7 @@ class _Job:
             self._upload.abandon()
         if self._unwanted is not None:
             self._uploads.drop(self._unwanted)
+            self._runner.marking.discard(self._unwanted)
 
     def close(self) -> None:
         """Let go of what is of no use, behind what the thread may be doing now."""

@@ -28,6 +28,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 Doorkeeper = Callable[[wire.PeerHello | None], Unwelcome | None]
 
 POLL_SECONDS: Final = 0.02
+READY_SECONDS: Final = 900.0
+"""How long a copy lies ready for a restore that never comes."""
 CHECKSUM_SECONDS: Final = 600.0
 """The bound of a caller that names none."""
 
@@ -63,9 +65,13 @@ class SiblingService:
         restore = Restore(request.digest, request.size_bytes)
         try:
             await self._siblings.fetch_from(request.hello.node, request.hello.address, restore)
-        except FileMissing as missing:
-            return wire.HoldReply(problem=str(missing))
-        return wire.HoldReply(held=True)
+            marking = self._runner.marking
+            held = await asyncio.to_thread(marking.make_ready, restore)
+        except (FileMissing, OSError) as error:
+            return wire.HoldReply(problem=str(error))
+        loop = self._runner.loop
+        loop.call_later(READY_SECONDS, loop.run_in_executor, None, marking.discard, restore)
+        return wire.HoldReply(held=held)
 
     async def fetch(
         self, request: wire.FetchRequest, context: Context
