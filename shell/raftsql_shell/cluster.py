@@ -5,9 +5,10 @@ The one module of the shell that speaks gRPC by itself: the driver is for SQL.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 ASK_SECONDS: Final = 15.0
 STATUS_SECONDS: Final = 2.0
+VERIFY_SECONDS: Final = 605.0
+"""A little more than the server's own bound."""
 _OPTIONS: Final = (("grpc.enable_http_proxy", 0), ("grpc.max_reconnect_backoff_ms", 1000))
 _SILENT: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
@@ -63,12 +66,18 @@ class Nodes:
         self._known = list(seen)
         return list(seen.values())
 
-    def ask(self, call: Callable[[AdminStub], Callable[..., Any]], request: Any) -> Any:
+    def ask(
+        self,
+        call: Callable[[AdminStub], Callable[..., Any]],
+        request: Any,
+        *,
+        seconds: float = ASK_SECONDS,
+    ) -> Any:
         """Ask any node for something that one of them can do."""
         problem = "no node is known"
         for node in self._known:
             try:
-                return call(AdminStub(self._channel(node)))(request, timeout=ASK_SECONDS)
+                return call(AdminStub(self._channel(node)))(request, timeout=seconds)
             except grpc.RpcError as error:
                 problem = _problem(error, node)
                 if error.code() not in _SILENT:
@@ -94,6 +103,43 @@ class Nodes:
         """Drop the log that the database file replaces; up to which entry."""
         request = admin_pb2.CompactRequest()
         return int(self.ask(lambda stub: stub.Compact, request).dropped_upto)
+
+    def verify(self) -> dict[str, Any]:
+        """Compare all nodes' rows; what was found."""
+        request = admin_pb2.VerifyRequest()
+        reply = self.ask(lambda stub: stub.Verify, request, seconds=VERIFY_SECONDS)
+        found: dict[str, Any] = json.loads(reply.json)
+        return found
+
+    def backup(self, node: str) -> Iterator[Any]:
+        """The parts of a copy of a node's database."""
+        return self._stream(node, lambda stub: stub.Backup(admin_pb2.BackupRequest()))
+
+    def restore(self, node: str, parts: Iterator[bytes]) -> Iterator[Any]:
+        """Put a file in the place of the database; what the leader says meanwhile."""
+
+        def requests() -> Iterator[admin_pb2.RestorePart]:
+            digest = hashlib.blake2b(digest_size=32)
+            for part in parts:
+                digest.update(part)
+                yield admin_pb2.RestorePart(data=part)
+            yield admin_pb2.RestorePart(digest=digest.digest(), last=True)
+
+        return self._stream(node, lambda stub: stub.Restore(requests()))
+
+    def _stream(self, node: str, call: Callable[[AdminStub], Iterator[Any]]) -> Iterator[Any]:
+        try:
+            yield from call(AdminStub(self._channel(node)))
+        except grpc.RpcError as error:
+            raise CommandError(_problem(error, node)) from error
+
+    def leader(self) -> dict[str, Any]:
+        """The leader's picture of itself; where there is none, that of any node that answers."""
+        answering = [each.picture for each in self.pictures() if each.picture]
+        if not answering:
+            raise CommandError("no node answers")
+        leading = [picture for picture in answering if picture.get("role") == "leader"]
+        return max(leading, key=lambda picture: picture["term"], default=answering[0])
 
     def close(self) -> None:
         """Close all channels."""

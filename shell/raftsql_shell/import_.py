@@ -69,7 +69,11 @@ def load(
         raise CommandError(f"{path}: {error.strerror}") from error
     with file:
         kind = options.kind or kind_of(path)
-        source = open_source(file, kind, empty_is_null=options.empty_is_null)
+        try:
+            source = open_source(file, kind, empty_is_null=options.empty_is_null)
+        except BadInput as bad:
+            reason = f"{path.name}, line {bad.line}: {bad}; nothing was loaded"
+            raise CommandError(reason) from None
         loading = _Loading(connection, table, options, source, path.name)
         for _ in loading.run():
             progress(loading.outcome.rows, min(1.0, file.tell() / size_bytes))

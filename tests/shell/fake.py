@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -73,6 +74,42 @@ class Admin(AdminServicer):
         self._server.term += 1
         return admin_pb2.TransferReply(leader=self._server.leader)
 
+    async def Verify(self, _: Any, context: Any) -> Any:
+        equal = not self._server.learners
+        found = {
+            "index": 43,
+            "equal": equal,
+            "complete": True,
+            "nodes": [
+                {"node_id": each["node_id"], "address": each["address"], "sum": "c0ffee"}
+                for each in self.members()
+            ],
+            "differences": [] if equal else [{"table": "t", "nodes": [1]}],
+        }
+        return admin_pb2.VerifyReply(equal=equal, json=json.dumps(found))
+
+    async def Backup(self, _: Any, context: Any) -> Any:
+        digest = hashlib.blake2b(b"a copy", digest_size=32).digest()
+        if self._server.damage:
+            digest = b"another"
+        yield admin_pb2.BackupPart(copied_percent=50)
+        yield admin_pb2.BackupPart(data=b"a c", size_bytes=6)
+        yield admin_pb2.BackupPart(data=b"opy", size_bytes=6, digest=digest, index=43)
+
+    async def Restore(self, parts: Any, context: Any) -> Any:
+        data = b""
+        async for part in parts:
+            data += part.data
+            if part.last and hashlib.blake2b(data, digest_size=32).digest() != part.digest:
+                yield admin_pb2.RestoreProgress(problems=["it arrived damaged"])
+                return
+        yield admin_pb2.RestoreProgress(doing="looking at it")
+        if data != b"a copy":
+            yield admin_pb2.RestoreProgress(problems=["it is no SQLite file", "it is too short"])
+            return
+        self._server.restored = True
+        yield admin_pb2.RestoreProgress(index=44)
+
     async def Compact(self, _: Any, context: Any) -> Any:
         return admin_pb2.CompactReply(dropped_upto=17)
 
@@ -107,6 +144,8 @@ class ShellServer(fake.FakeServer):
         self.named = False
         """Hide the ports, which differ from run to run."""
         self.learners: set[int] = set()
+        self.damage = False
+        self.restored = False
         self.removed: set[int] = set()
         self.arrived: list[Any] = []
         """Frames of clients, as soon as they come."""

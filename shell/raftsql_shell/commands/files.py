@@ -109,7 +109,10 @@ class _Bar:
             return
         self._drawn = now
         full = round(part * BAR_CELLS)
-        self._write(f"\r[{'#' * full}{'.' * (BAR_CELLS - full)}] {part:4.0%}  {rows:,} rows ")
+        self._write(
+            f"\r[{'#' * full}{'.' * (BAR_CELLS - full)}] {part:4.0%}"
+            + (f"  {rows:,} rows " if rows else " ")
+        )
         sys.stderr.flush()
 
     def end(self) -> None:
@@ -130,16 +133,55 @@ def dump(shell: Shell, arguments: list[str]) -> None:
     shell.output.write(dump(shell.session.connection, arguments))
 
 
-@command(".backup FILE")
+@command(".backup FILE [--force]")
 def backup(shell: Shell, arguments: list[str]) -> None:
-    """Keep a copy of the database as a plain SQLite file."""
-    raise CommandError("not offered by this server yet; .dump writes the database as SQL")
+    """Keep a copy of the leader's database as a plain SQLite file.
+
+    Writes go on meanwhile. A file that is there already is replaced with --force only.
+    """
+    from raftsql_shell import copies
+
+    path = Path(arguments[0]).expanduser()
+    if arguments[1:] not in ([], ["--force"]):
+        raise CommandError("usage: .backup FILE [--force]")
+    if path.exists() and len(arguments) == 1:
+        raise CommandError(f"{path} is there already; --force replaces it")
+    bar = _Bar(shell)
+    try:
+        index, size = copies.backup(shell.session.address, path, lambda part: bar(0, part))
+    finally:
+        bar.end()
+    shell.note(f"{path}: everything up to entry {index}, {size:,} bytes")
 
 
-@command(".restore FILE")
+@command(".restore FILE [--yes]")
 def restore(shell: Shell, arguments: list[str]) -> None:
-    """Put a copy in the place of the database, on all nodes at once."""
-    raise CommandError("not offered by this server yet; .read runs what .dump wrote")
+    """Put a SQLite file in the place of the whole database.
+
+    All nodes have it afterwards, or none; what was there before is gone. A script says --yes;
+    at the prompt one is asked.
+    """
+    from raftsql_shell import copies
+
+    path = Path(arguments[0]).expanduser()
+    if arguments[1:] not in ([], ["--yes"]):
+        raise CommandError("usage: .restore FILE [--yes]")
+    if shell.session.connection.in_transaction:
+        raise CommandError("a transaction is open; COMMIT or ROLLBACK it first")
+    if len(arguments) == 1 and not _agreed(shell, f"replace the whole database by {path}?"):
+        raise CommandError("nothing was done; .restore FILE --yes does it")
+    bar = _Bar(shell)
+    try:
+        index = copies.restore(shell.session.address, path, lambda part: bar(0, part))
+    finally:
+        bar.end()
+    shell.note(f"the database is {path} as of entry {index}")
+
+
+def _agreed(shell: Shell, question: str) -> bool:
+    if not shell.interactive:
+        return False
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
 
 @command(".edit [SQL]", raw=True)

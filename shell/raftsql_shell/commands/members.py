@@ -88,7 +88,7 @@ def members(shell: Shell, arguments: list[str]) -> None:
     `match` is how far the leader knows each log to be, `heard` when it last heard from it.
     """
     with _nodes(shell) as nodes:
-        shell.table(MEMBER_COLUMNS, [_member(each) for each in _leading(nodes)["members"]])
+        shell.table(MEMBER_COLUMNS, [_member(each) for each in nodes.leader()["members"]])
 
 
 MEMBER_COLUMNS = ("node", "address", "role", "match", "heard ms ago")
@@ -100,20 +100,11 @@ def _member(member: dict[str, Any]) -> Row:
     return (member["node_id"], member["address"], role, member.get("match"), heard)
 
 
-def _leading(nodes: Nodes) -> dict[str, Any]:
-    """The leader's picture; where there is no leader, that of any node that answers."""
-    answering = [each for each in nodes.pictures() if each.picture]
-    if not answering:
-        raise CommandError("no node answers")
-    leading = [each.picture for each in answering if each.picture.get("role") == "leader"]
-    return max(leading, key=lambda picture: picture["term"], default=answering[0].picture)
-
-
 @command(".leader")
 def leader(shell: Shell, arguments: list[str]) -> None:
     """Tell which node leads, and in which term."""
     with _nodes(shell) as nodes:
-        found = _leading(nodes)
+        found = nodes.leader()
     if not found.get("leader"):
         raise CommandError("no leader is known; is a majority of the nodes running?")
     shell.table(
@@ -165,8 +156,25 @@ def compact(shell: Shell, arguments: list[str]) -> None:
 
 @command(".verify")
 def verify(shell: Shell, arguments: list[str]) -> None:
-    """Compare the rows of all nodes, by checksums at one place of the log."""
-    raise CommandError("not offered by this server yet")
+    """Compare the rows of all nodes, by checksums at one place of the log.
+
+    It fails when nodes differ, and when not all of them could be asked.
+    """
+    with _nodes(shell) as nodes:
+        found = nodes.verify()
+    rows = [
+        (each["node_id"], each["address"], each["sum"], each.get("problem") or None)
+        for each in found["nodes"]
+    ]
+    shell.table(("node", "address", "sum", "problem"), rows)
+    for each in found["differences"]:
+        what = "the schema" if each["table"] is None else f"table {each['table']}"
+        shell.note(f"{what} differs on {', '.join(f'node {node}' for node in each['nodes'])}")
+    if not found["equal"]:
+        raise CommandError(f"the nodes DIFFER at entry {found['index']}")
+    if not found["complete"]:
+        raise CommandError("those that answered are equal; the others could not be asked")
+    shell.note(f"all nodes are equal at entry {found['index']}")
 
 
 @command(".snapshot")
