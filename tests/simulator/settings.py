@@ -152,5 +152,6 @@ def _limits(chance: Random) -> dict[str, int]:
         "read_rounds_max": pick([1, 2, 4]),
         "reads_waiting_max": pick([2, 1000]),
         "ship_ms_max": 2000,
+        "disk_ms_max": pick([500, 3000]),
         "promote_rounds_max": pick([1, 10]),
     }
