@@ -121,6 +121,8 @@ def _stay(nodes: list[subprocess.Popen[bytes]]) -> int:
 
 def _stop(nodes: list[subprocess.Popen[bytes]]) -> None:
     """Ask all to stop, the followers first, so that the leader need not hand over twice."""
+    for again in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(again, signal.SIG_IGN)  # Impatience may not leave nodes behind.
     for node in reversed(nodes):
         if node.poll() is None:
             node.send_signal(signal.SIGTERM)
