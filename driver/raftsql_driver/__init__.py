@@ -13,6 +13,9 @@ apilevel: Final = "2.0"
 threadsafety: Final = 2
 """Threads may share the module and connections; a transaction belongs to one thread."""
 paramstyle: Final = "qmark"
+sqlite_version: Final = "3.54.1"
+"""The oldest SQLite that nodes run; `SELECT sqlite_version()` tells a node's own."""
+sqlite_version_info: Final = (3, 54, 1)
 
 if TYPE_CHECKING:
     from raftsql_driver.aio import AsyncConnection as AsyncConnection
@@ -82,7 +85,14 @@ _HOMES: Final = {
 }
 _HOME_OF: Final = {name: home for home, names in _HOMES.items() for name in names.split()}
 
-__all__ = ["apilevel", "threadsafety", "paramstyle", *_HOME_OF]
+__all__ = [
+    "apilevel",
+    "threadsafety",
+    "paramstyle",
+    "sqlite_version",
+    "sqlite_version_info",
+    *_HOME_OF,
+]
 
 
 def __getattr__(name: str) -> Any:
