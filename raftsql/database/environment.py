@@ -29,8 +29,9 @@ FORMAT_VERSION: Final = 1
 UNIX_EPOCH_JULIAN_MS: Final = 210_866_760_000_000
 """1970-01-01 in the milliseconds since noon of 24 November 4714 BC that SQLite counts in."""
 
-STATEMENTS_CACHED: Final = 500
-"""Prepared statements a connection keeps; a prepare costs as much as five small inserts."""
+STATEMENTS_CACHED: Final = 128
+"""Prepared statements a connection keeps; a prepare costs as much as five small inserts. apsw
+looks through all of them each time: with 500, that was a quarter of what a small insert costs."""
 
 LENGTH_BYTES_MAX: Final = 128 * 1024 * 1024
 """The largest text, blob or row: small enough that no node runs out of memory over one value,
@@ -145,7 +146,7 @@ class Pinned:
         """What `randomblob(N)` answers, with SQLite's reading of N: one byte at least."""
         count = max(1, _integer(arguments[0]))
         if count > LENGTH_BYTES_MAX:
-            raise apsw.TooBigError("string or blob too big")
+            raise _coded(apsw.TooBigError("string or blob too big"), apsw.SQLITE_TOOBIG)
         return self._drawn().blob(count)
 
     def _drawn(self) -> Chance:
@@ -168,7 +169,14 @@ def _refused(*_: apsw.SQLiteValue) -> apsw.SQLiteValue:
 
     Not being innocuous, it may not be used in a schema at all while trusted_schema is off.
     """
-    raise apsw.SQLError("this function differs between nodes")
+    raise _coded(apsw.SQLError("this function differs between nodes"), apsw.SQLITE_ERROR)
+
+
+def _coded(error: apsw.Error, code: int) -> apsw.Error:
+    """An error as SQLite gives it: without its code, apply would take it for this node's own."""
+    error.result = code  # type: ignore[attr-defined]
+    error.extendedresult = code  # type: ignore[attr-defined]
+    return error
 
 
 def open_writer(path: Path, *, base: str = "") -> tuple[apsw.Connection, Pinned, guard.Guard]:

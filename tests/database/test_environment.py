@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -106,3 +107,11 @@ def test_the_file_is_in_wal_mode_with_fixed_pages(tmp_path: Path) -> None:
 def test_the_fingerprint_names_the_version_of_sqlite() -> None:
     assert apsw.sqlite_lib_version() in fingerprint()
     assert fingerprint() == fingerprint()
+
+
+def test_too_large_a_draw_is_the_commands_error_and_stops_nothing(bench: Any) -> None:
+    bench.sql("CREATE TABLE t(a)")
+    for _ in range(4):
+        answer = bench.sql("INSERT INTO t VALUES (randomblob(?))", [10**10])
+        assert answer.code == apsw.SQLITE_TOOBIG
+    assert bench.sql("INSERT INTO t VALUES (randomblob(?))", [4]).changes == 1
