@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from struct import Struct
 from typing import Any, Final
 
 import msgspec
 
 from raftsql.database.errors import MachineStopped
 from raftsql.raft.messages import Entry, EntryKind
-from raftsql.sql.commands import HEADER, VERSION, CommandKind
+from raftsql.sql.commands import HEADER, VERSION, CommandKind, encode
 
 # Plain integers: comparing them costs a third of comparing enum members, once for every entry.
 COMMAND: Final = int(EntryKind.COMMAND)
@@ -24,6 +25,33 @@ SETTINGS_AT: Final = 2
 
 decode_pair = msgspec.msgpack.Decoder(tuple[str, list[Any] | dict[str, Any] | None]).decode
 """Reads a Statement without making one, at half the cost."""
+decode_list = msgspec.msgpack.Decoder(list[Any]).decode
+"""Reads parameters that are a list: knowing so halves the cost once more."""
+
+_PAIR: Final = b"\x92"
+"""How the body of an EXECUTE begins: an array of two, text and parameters."""
+_SPLIT_HEADER: Final = "<QqQQQQ"
+"""A header with version, kind, settings and fuel as one number, to be compared as one."""
+
+assert Struct(_SPLIT_HEADER).size == HEADER.size, "both read the same header"
+
+
+class Shape:
+    """How the payloads of one text look, so that the next is recognised without being decoded."""
+
+    __slots__ = ("end", "head", "sql", "unpack")
+
+    def __init__(self, sql: str) -> None:
+        self.sql = sql
+        self.head = _PAIR + encode(sql)
+        self.end = HEADER_BYTES + len(self.head)
+        """Where the parameters begin."""
+        self.unpack = Struct(f"{_SPLIT_HEADER}{len(self.head)}s").unpack_from
+        """Version to fuel as one number, clock, seed, session, sequence, floor, packed text."""
+
+    def fits(self, payload: bytes) -> bool:
+        """Whether a payload of this text is packed like that; there are longer ways to pack it."""
+        return payload.startswith(self.head, HEADER_BYTES)
 
 
 @dataclass(slots=True)

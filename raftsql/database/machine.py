@@ -35,8 +35,9 @@ from raftsql.database.headers import (
 )
 from raftsql.database.internal import FormatUnknown
 from raftsql.database.sessions import OUTSTANDING_MAX
-from raftsql.database.shared import is_vacuum, perform, quick_runner
+from raftsql.database.shared import STREAK, is_vacuum, perform, quick_runner
 from raftsql.database.solo import apply_alone
+from raftsql.database.streak import run_streak
 from raftsql.database.transaction import OpenTransaction
 from raftsql.database.writer import Writer
 from raftsql.raft.messages import Entry, Position
@@ -177,7 +178,7 @@ class Machine:
         answered = answers.append
         clock_ms, index = writer.clock_ms, writer.applied.index
         budget = -1
-        for place in range(len(answers), stop):
+        while (place := len(answers)) < stop:
             entry = entries[place]
             index += 1
             assert entry.index == index, f"entry {entry.index} can't follow {index - 1}"
@@ -210,6 +211,12 @@ class Machine:
                 meter.limit = fuel.near(limit)
             meter.burnt = 0
             answer = run(payload) if kind == EXECUTE else perform(writer, kind, payload)
+            if answer is STREAK:
+                assert statements.repeated is not None, "a streak is of some text"
+                run_streak(writer, statements.repeated, entries, stop, answers)
+                assert len(answers) > place, "a streak answers one command at least"
+                clock_ms, index = writer.clock_ms, entries[len(answers) - 1].index
+                continue
             if answer is None:
                 break
             if session:

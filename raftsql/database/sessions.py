@@ -185,12 +185,12 @@ class Sessions:
 
     def _pin(self, key: int, records: list[Record]) -> list[Client]:
         """Bind a row to the sessions whose answers are in it; those sessions."""
-        highest: dict[int, int] = {}
-        heard: dict[int, int] = {}
-        for _, session, sequence, _, clock_ms, _ in records:
-            heard[session] = clock_ms
-            if sequence > highest.get(session, 0):
-                highest[session] = sequence
+        # Clocks never go back, so a session was last heard of in its last record.
+        heard = {record[1]: record[4] for record in records}
+        if len(heard) == 1:
+            highest = {records[0][1]: max([record[2] for record in records])}
+        else:
+            highest = dict(sorted([record[1:3] for record in records]))
         clients = [self.clients[session] for session in highest if session in self.clients]
         for client in clients:
             client.pins.append((highest[client.number], key))
@@ -207,8 +207,9 @@ class Sessions:
         if floor == client.buried:
             return
         if floor - client.buried <= len(answers):
+            forget = answers.pop
             for sequence in range(client.buried + 1, floor + 1):
-                answers.pop(sequence, None)
+                forget(sequence, None)
         else:
             client.answers = {s: record for s, record in answers.items() if s > floor}
         client.buried = floor

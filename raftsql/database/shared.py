@@ -6,14 +6,15 @@ Its errors and its undoing must touch no neighbour: what can't be done so raises
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 import apsw
 import msgspec
 
 from raftsql.database.errors import RunAlone
-from raftsql.database.headers import EXECUTE, HEADER_BYTES, MANY, decode_pair
+from raftsql.database.headers import EXECUTE, HEADER_BYTES, MANY, Shape, decode_pair
 from raftsql.database.rowids import ROWID_MAX, TOO_HIGH
-from raftsql.database.statements import COMMAND_ERRORS, Undo, leading_word
+from raftsql.database.statements import COMMAND_ERRORS, Plan, Undo, leading_word
 from raftsql.database.writer import Writer
 from raftsql.sql.commands import (
     Done,
@@ -26,6 +27,8 @@ from raftsql.sql.commands import (
 )
 
 MALFORMED = encode(Failed(Refusal.SQL, apsw.SQLITE_MISUSE, "the command's body is malformed"))
+STREAK: Final = b""
+"""Stands for an answer where one more command of the same text was found."""
 
 
 def quick_runner(writer: Writer) -> Callable[[bytes], bytes | None]:
@@ -34,13 +37,18 @@ def quick_runner(writer: Writer) -> Callable[[bytes], bytes | None]:
     Half of what a small command costs is finding things, so the common case - a text that was met
     before, and needs nothing but to be executed and counted - is written out here. The tuples it
     packs give the very bytes of a `Done`.
+
+    A text that comes for the second time in a row is not run: the answer is STREAK then, and
+    `statements.repeated` is its plan.
     """
     statements, connection = writer.statements, writer.connection
     quick, execute = statements.quick, statements.cursor.execute
     changes, last_insert_rowid = connection.changes, connection.last_insert_rowid
     reset = connection.set_last_insert_rowid
+    last: Plan | None = None
 
     def run(payload: bytes) -> bytes | None:
+        nonlocal last
         try:
             sql, parameters = decode_pair(payload[HEADER_BYTES:])
         except msgspec.MsgspecError:
@@ -48,6 +56,12 @@ def quick_runner(writer: Writer) -> Callable[[bytes], bytes | None]:
         plan = quick.get(sql)
         if plan is None:
             return _one(writer, sql, parameters)
+        if plan is last and type(parameters) is list:
+            shape = plan.shape = plan.shape or Shape(sql)
+            if shape.fits(payload):
+                statements.repeated = plan
+                return STREAK
+        last = plan
         if statements.watching:
             statements.watch(on=False)
         try:
@@ -63,7 +77,7 @@ def quick_runner(writer: Writer) -> Callable[[bytes], bytes | None]:
                 raise Undo(TOO_HIGH, ran=True)
             return encode((0, count, rowid, None, None))
         except COMMAND_ERRORS as error:
-            return encode(_failed(writer, error, sql))
+            return encode(failed(writer, error, sql))
 
     return run
 
@@ -102,11 +116,11 @@ def _one(writer: Writer, sql: str, parameters: Parameters) -> bytes | None:
         if not statements.careful:
             return encode(statements.command(sql, parameters))
     except COMMAND_ERRORS as error:
-        return encode(_failed(writer, error, sql))
+        return encode(failed(writer, error, sql))
     return _careful(writer, sql, parameters)
 
 
-def _failed(writer: Writer, error: Exception, sql: str) -> Failed:
+def failed(writer: Writer, error: Exception, sql: str) -> Failed:
     """The answer to an error that touched nobody else's rows; RunAlone when it did, or must."""
     failed = writer.statements.failure(error, sql)
     recount = writer.meter.exhausted
@@ -126,7 +140,7 @@ def _careful(writer: Writer, sql: str, parameters: Parameters) -> bytes:
     try:
         answer = statements.command(sql, parameters)
     except COMMAND_ERRORS as error:
-        answer = _failed(writer, error, sql)
+        answer = failed(writer, error, sql)
     left_open = statements.unresolved()
     if left_open is not None:
         _undo(writer)
@@ -143,7 +157,7 @@ def _compound(writer: Writer, sql: str, action: Callable[[], Done]) -> bytes:
         done = action()
         answer = statements.unresolved() or done
     except COMMAND_ERRORS as error:
-        answer = _failed(writer, error, sql)
+        answer = failed(writer, error, sql)
     if isinstance(answer, Failed):
         _undo(writer)
     own("RELEASE raftsql")

@@ -17,6 +17,7 @@ from raftsql.database.environment import Pinned
 from raftsql.database.errors import FOREIGN_KEY_FAILED, OUT_OF_FUEL, SQL_ERRORS, answer_to
 from raftsql.database.fuel import NO_LIMIT, Meter
 from raftsql.database.guard import Guard
+from raftsql.database.headers import Shape
 from raftsql.database.rowids import ROWID_MAX, TOO_HIGH, RowidWatch, chooses_rowid, needs_watching
 from raftsql.sql.commands import (
     FUEL_UNIT,
@@ -87,6 +88,7 @@ class Plan:
         "plain",
         "reads",
         "sets_rowid",
+        "shape",
         "target",
     )
 
@@ -121,6 +123,8 @@ class Plan:
         """Whether it was met again, and looked at closely."""
         self.sets_rowid = False
         """Whether last_insert_rowid() is this statement's own whenever it counts a row."""
+        self.shape: Shape | None = None
+        """How its commands are packed, once it was met twice in a row."""
 
 
 EMPTY: Final = Plan(
@@ -153,6 +157,8 @@ class Statements:
         self.plans: dict[str, Plan] = {}
         self.quick: dict[str, Plan] = {}
         """Texts that need nothing but to be executed and counted, as things are now."""
+        self.repeated: Plan | None = None
+        """What a streak is to be run of."""
         self.defers = False
         """Whether any foreign key of the schema is deferred."""
         self.virtual = False

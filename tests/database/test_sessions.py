@@ -133,6 +133,7 @@ def test_unacknowledged_writes_of_a_session_are_bounded(
 ) -> None:
     monkeypatch.setattr(room, "OUTSTANDING_MAX", 3)
     monkeypatch.setattr("raftsql.database.machine.OUTSTANDING_MAX", 3)
+    monkeypatch.setattr("raftsql.database.streak.OUTSTANDING_MAX", 3)
     entries = [bench.log.sql(INSERT, [n], session=client, sequence=n) for n in range(1, 6)]
     answers = bench.batch(*entries)
     assert [refusal(answer) for answer in answers[3:]] == [Refusal.SESSIONS_FULL] * 2
