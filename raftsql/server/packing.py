@@ -1,0 +1,69 @@
+"""Files of backups on the operator's machine: unfinished ones, packed ones, those that last."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from raftsql.server.reaching import PART_BYTES
+
+GZIP: Final = b"\x1f\x8b"
+
+
+@contextmanager
+def unfinished(folder: Path) -> Iterator[Path]:
+    """A name for what is not a backup yet; what has it at the end is removed."""
+    descriptor, name = tempfile.mkstemp(prefix=".raftsql-backup-", dir=folder)
+    os.close(descriptor)
+    path = Path(name)
+    try:
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def plain(path: Path) -> Iterator[Any]:
+    """The file opened for reading, as it was before it was packed."""
+    with path.open("rb") as file:
+        packed = file.read(2) == GZIP
+        file.seek(0)
+        if not packed:
+            yield file
+            return
+        with gzip.GzipFile(fileobj=file) as packed_file:
+            yield packed_file
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Path]:
+    """A path to the file as it was before it was packed."""
+    with path.open("rb") as file:
+        if file.read(2) != GZIP:
+            yield path
+            return
+    with unfinished(Path(tempfile.gettempdir())) as target_path:
+        with plain(path) as source, target_path.open("wb") as target:
+            shutil.copyfileobj(source, target, PART_BYTES)
+        yield target_path
+
+
+def settle(file: Path, target: Path) -> None:
+    """Give a finished file its name, durably."""
+    mask = os.umask(0)
+    os.umask(mask)
+    file.chmod(0o666 & ~mask)
+    with file.open("rb+") as written:
+        os.fsync(written.fileno())
+    file.replace(target)
+    folder = os.open(target.absolute().parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
