@@ -113,6 +113,8 @@ class Replica:
         """Run a query when its level's promise can be kept."""
         if self.stopped:
             read.reply.refused(Why.SHUTTING_DOWN, "the node stops")
+        elif self.node.removed:
+            read.reply.refused(Why.NOT_LEADER, "this node was removed from the cluster")
         else:
             self.reading.take(read)
 

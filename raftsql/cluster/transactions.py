@@ -78,7 +78,7 @@ class Transaction:
         self._steps: deque[Step] = deque()
         self._asides = 0
         """Reads of its moment that are not answered yet."""
-        self._seen = False
+        self.seen = False
         """Its client has seen something of the database: it can't begin again unnoticed."""
         self._busy = False
         self._size = 0
@@ -128,7 +128,7 @@ class Transaction:
     def read_aside(self) -> None:
         """A read of its moment was answered: a write that came meanwhile may go on."""
         self._asides -= 1
-        self._seen = True
+        self.seen = True
         self._touched_ms = self._writer.replica.node.now
         if self._steps and not self._asides and self.state is State.READING:
             self._take_writer()
@@ -174,7 +174,7 @@ class Transaction:
 
     def _answered(self, step: Step, answer: Done | Failed) -> None:
         self._busy = False
-        self._seen = True
+        self.seen = True
         self._touched_ms = self._writer.replica.node.now
         step.reply.result(encode(answer), 0)
         if self.state is State.OPEN and self._size > BODY_BYTES_MAX:
@@ -237,7 +237,7 @@ class Transaction:
         and its client need not know."""
         if self.state is State.ENDED:
             return
-        if self.state is State.WAITING and not self._seen:
+        if self.state is State.WAITING and not self.seen:
             self.end(Why.NOT_LEADER, reason)
         else:
             self.end(Why.TRANSACTION_GONE, f"it was rolled back: {reason}")

@@ -59,13 +59,16 @@ class Writer:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a transaction has the writer."""
-        return self._open is not None
+        """Whether a client has seen something in a transaction that has not ended."""
+        return any(transaction.seen for transaction in self._all)
 
     def close(self) -> None:
-        """Open no more transactions, so that the lead can be handed over between two of them."""
+        """Begin no more transactions, so that the lead can be handed over between two of them.
+
+        Those that their clients have seen something in may go on, to their end.
+        """
         self._closed = True
-        for transaction in list(self._waiting):
+        for transaction in [waiting for waiting in self._waiting if not waiting.seen]:
             transaction.send_away("the lead is being handed over")
 
     def reopen(self) -> None:
@@ -88,7 +91,7 @@ class Writer:
 
     def wait(self, transaction: Transaction) -> None:
         """Queue for the writer; ends the transaction when that can't be."""
-        if self._closed:
+        if self._closed and not transaction.seen:
             transaction.send_away("the lead is being handed over")
         elif len(self._waiting) >= WAITING_MAX:
             reason = "too many transactions wait for the writer; try again later"
@@ -100,7 +103,7 @@ class Writer:
     def _try_open(self) -> None:
         """Give the writer to the next in the queue, once all that was proposed is applied."""
         replica, log = self.replica, self.replica.node.log
-        if self._open is not None or self._closed or not self._waiting or not replica.leads:
+        if self._open is not None or not self._waiting or not replica.leads:
             return
         if self._singles_turn and replica.proposals.gathered:
             return

@@ -15,6 +15,7 @@ from raftsql.raft.ready import Refused
 from raftsql.rpc import status, verify_service
 from raftsql.rpc.backup_service import Backups, NoBackup
 from raftsql.rpc.channels import to_peer
+from raftsql.rpc.handing_over import hand_over
 from raftsql.rpc.proposing import NotProposed
 from raftsql.rpc.restore_service import NotRestored, OutcomeUnknown, Restores
 from raftsql.rpc.siblings import Siblings
@@ -101,15 +102,11 @@ class AdminService(AdminServicer):
         if target == runner.node.id:
             return admin_pb2.TransferReply(leader=target)
         try:
-            runner.node.transfer(target)
+            done = await hand_over(runner, target, seconds=TRANSFER_SECONDS_MAX)
         except Refused as refused:
             await self._abort(context, f"node {target} can't lead: {refused}")
-        runner.wake()
-        give_up_at = runner.loop.time() + TRANSFER_SECONDS_MAX
-        while runner.replica.known_leader in (NOBODY, runner.node.id):
-            if runner.loop.time() > give_up_at:
-                await self._abort(context, f"node {target} did not take over; this one still leads")
-            await asyncio.sleep(0.01)
+        if not done:
+            await self._abort(context, f"node {target} did not take over; this one still leads")
         return admin_pb2.TransferReply(leader=runner.replica.known_leader)
 
     async def Compact(

@@ -9,6 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
 
 from raftsql.cluster.housekeeping import LogBounds
 from raftsql.cluster.marking import Substitute
@@ -16,11 +19,12 @@ from raftsql.cluster.opening import found_cluster, open_stores
 from raftsql.cluster.runner import Runner
 from raftsql.raft.config import Config
 from raftsql.raft.membership import AddMember, Member, Membership, UpdateMember
-from raftsql.raft.messages import Envelope, InstallSnapshot, NodeId, SnapshotMeta
-from raftsql.raft.ready import RoleChange, RoleName
+from raftsql.raft.messages import Envelope, InstallSnapshot, NodeId, Removed, SnapshotMeta
+from raftsql.raft.ready import Refused, RoleChange, RoleName
 from raftsql.rpc.admin_service import AdminService, changed, most_level
 from raftsql.rpc.client_service import ClientService
-from raftsql.rpc.joining import Introduction, JoinAnswer, JoinAsked, join
+from raftsql.rpc.handing_over import hand_over
+from raftsql.rpc.joining import Introduction, JoinAnswer, JoinAsked, introduce, join
 from raftsql.rpc.links import Links
 from raftsql.rpc.peer_service import PeerService
 from raftsql.rpc.receiving import SnapshotReceiver
@@ -59,6 +63,9 @@ class Host:
         self._tasks: set[asyncio.Task[None]] = set()
         self._greeters: dict[NodeId, Member] = {}
         """Peers that this node's log does not name yet."""
+        self._moved: dict[NodeId, tuple[str, Member]] = {}
+        """Peers that say they are elsewhere than the log says: where that is, and where they are.
+        Whether it is true shows when they are called there: both sides name their directories."""
         self._named: Membership | None = None
 
     def start(self, place: Place, files: Files) -> Runner:
@@ -107,6 +114,7 @@ class Host:
             known = runner.node.membership.members.get(me.node)
             if known is None or known.address == me.address:
                 return
+            await self._look_for_others()
             members = runner.node.membership.members
             places = [m.address for node, m in members.items() if node != me.node]
             for address in [*places, *self.settings.join]:
@@ -118,6 +126,13 @@ class Host:
             if runner.replica.leads:
                 await changed(runner, UpdateMember(me.node, me.address, known.priority))
             await asyncio.sleep(RETURN_SECONDS)
+
+    async def _look_for_others(self) -> None:
+        """Perhaps all have moved, and nobody can be elected before they find each other."""
+        places = [place for place in self.settings.join if place != self.forming.me.address]
+        for one in await asyncio.gather(*(introduce(p, self.forming.me) for p in places)):
+            if one is not None and one.cluster == self.forming.me.cluster:
+                self._heard_from(one.node, Member(one.address, one.identity))
 
     # What the runner asks.
 
@@ -167,11 +182,23 @@ class Host:
         """A peer lives. A node whose log does not name it yet must answer it all the same."""
         if self.links is None:
             return
-        if node not in self._names().members:
-            self._greeters[node] = peer
-            self._named = None
-            self._name_peers()
+        self._heard_from(node, peer)
         self.links.reconnect(node)
+
+    def _heard_from(self, node: NodeId, peer: Member) -> None:
+        """Remember where a peer says it is, where the log says otherwise or nothing."""
+        known = self._names().members.get(node)
+        if known is None:
+            self._greeters[node] = peer
+        elif known.identity == peer.identity and known.address != peer.address:
+            self._moved[node] = (
+                known.address,
+                msgspec.structs.replace(known, address=peer.address),
+            )
+        else:
+            return
+        self._named = None
+        self._name_peers()
 
     def _names(self) -> Membership:
         assert self.runner is not None, "peers are named by the log"
@@ -186,8 +213,14 @@ class Host:
         self._named = named
         for node in [*named.members, *named.removed]:
             self._greeters.pop(node, None)
-        if self._greeters:
-            named = Membership({**self._greeters, **named.members}, named.removed)
+        moved = {
+            node: member
+            for node, (address, member) in self._moved.items()
+            if node in named.members and named.members[node].address == address
+        }
+        if self._greeters or moved:
+            members = {**self._greeters, **named.members, **moved}
+            named = Membership(members, named.removed)
         self.links.membership_changed(named)
 
     def unreachable(self, node: NodeId) -> None:
@@ -205,6 +238,9 @@ class Host:
     def refused(self, node: NodeId, reason: str, *, removed: bool) -> None:
         """A peer does not want to hear this node."""
         log.warning("node %d refuses this node: %s", node, reason)
+        if removed and self.runner is not None:
+            me, term = self.forming.me, self.runner.node.term
+            self.deliver([Envelope(me.cluster, node, me.node, Removed(term))])
 
     def snapshot_unwanted(self, meta: SnapshotMeta, term: int) -> str:
         """Why a snapshot is of no use here."""
@@ -295,13 +331,8 @@ class Host:
         target = most_level(runner)
         if not target:
             return
-        runner.node.transfer(target)
-        runner.wake()
-        give_up_at = runner.loop.time() + HAND_OVER_SECONDS
-        while runner.replica.leads:
-            if runner.loop.time() > give_up_at:
-                return
-            await asyncio.sleep(0.005)
+        with suppress(Refused):
+            await hand_over(runner, target, seconds=HAND_OVER_SECONDS)
 
     async def close(self) -> None:
         """Stop, and leave everything as a restart likes it."""

@@ -336,8 +336,9 @@ def test_no_transaction_opens_while_the_lead_is_handed_over(leader: Stage) -> No
 
 
 def test_handing_over_waits_for_the_open_transaction_only(leader: Stage) -> None:
-    client, waiting = leader.begin(), leader.begin()
+    reading, client, waiting = leader.begin(), leader.begin(), leader.begin()
     client.execute("INSERT INTO t (y) VALUES ('a')")
+    reading.select("SELECT 1")
     refused = waiting.execute("INSERT INTO t (y) VALUES ('b')")
     leader.replica.writer.close()
     assert refused.why is Why.NOT_LEADER
@@ -345,7 +346,21 @@ def test_handing_over_waits_for_the_open_transaction_only(leader: Stage) -> None
     answer = client.commit()
     leader.settle()
     assert answer.done.changes == -1
+    assert leader.replica.writer.is_busy
+    assert reading.commit().done.changes == 0
     assert not leader.replica.writer.is_busy
+
+
+def test_a_reading_transaction_may_still_write_while_the_lead_is_handed_over(
+    leader: Stage,
+) -> None:
+    client = leader.begin()
+    client.select("SELECT 1")
+    leader.replica.writer.close()
+    assert client.execute("INSERT INTO t (y) VALUES ('a')").done.changes == 1
+    answer = client.commit()
+    leader.settle()
+    assert answer.done.changes == -1
 
 
 def test_a_lead_that_was_not_handed_over_admits_transactions_again(leader: Stage) -> None:

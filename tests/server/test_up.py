@@ -1,0 +1,107 @@
+"""`raftsql up`: a cluster on one machine, from one command."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import raftsql as client
+from tests.server.processes import free_port, raftsql, until
+
+pytestmark = pytest.mark.e2e
+
+
+def three_free_ports() -> int:
+    """The first of three ports in a row that nobody listens on."""
+    import socket
+    from contextlib import ExitStack
+
+    def free(first: int) -> bool:
+        with ExitStack() as stack:
+            for port in range(first, first + 3):
+                try:
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+                except (OSError, OverflowError):
+                    return False
+        return True
+
+    return next(port for port in iter(free_port, None) if free(port))
+
+
+def start(folder: Path, port: int) -> tuple[subprocess.Popen[str], str]:
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "raftsql.server", "up",
+            "--data-dir", str(folder), "--port", str(port),
+        ],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    return process, process.stdout.readline().strip()
+
+
+def stop(process: subprocess.Popen[str], number: signal.Signals) -> int:
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    return process.returncode
+
+
+def test_up_prints_a_url_that_can_be_written_to_and_is_the_same_cluster_again(
+    tmp_path: Path,
+) -> None:
+    port = three_free_ports()
+    process, url = start(tmp_path, port)
+    try:
+        assert url == "raftsql://" + ",".join(f"127.0.0.1:{port + k}" for k in range(3)) + "/"
+        with client.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE t (x)")
+    finally:
+        assert stop(process, signal.SIGINT) == 0
+    process, url = start(tmp_path, port)
+    try:
+        with client.connect(url, autocommit=True) as connection:
+            assert connection.execute("SELECT count(*) FROM t").fetchall() == [(0,)]
+    finally:
+        assert stop(process, signal.SIGTERM) == 0
+    done = raftsql("status", "--url", f"127.0.0.1:{port}")
+    assert done.returncode == 3, "no node is left behind"
+
+
+def test_up_says_why_it_can_not(tmp_path: Path) -> None:
+    import socket
+
+    port = three_free_ports()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port + 1))
+        taken.listen()
+        done = raftsql("up", "--data-dir", str(tmp_path), "--port", str(port), seconds=60)
+    assert done.returncode == 1
+    assert "node 2 has stopped" in done.stderr
+    assert "taken" in done.stderr
+
+
+@pytest.mark.parametrize("flags", [["--nodes", "0"], ["--port", "70000"], ["--nodes", "x"]])
+def test_up_refuses_what_makes_no_sense(flags: list[str]) -> None:
+    done = raftsql("up", *flags)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_up_stops_when_a_node_does(tmp_path: Path) -> None:
+    process, url = start(tmp_path, three_free_ports())
+    try:
+        assert url
+        found = next(p for p in tmp_path.glob("node2/lock"))
+        import os
+
+        os.kill(int(found.read_text()), signal.SIGKILL)
+        until(lambda: process.poll() is not None, "its end")
+        assert process.returncode == 1
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
