@@ -1,0 +1,141 @@
+"""Restores as a leader takes them, without a network."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raftsql.database.snapshot import digest
+from raftsql.rpc import restore_service
+from raftsql.rpc.peers import Me
+from raftsql.rpc.restore_service import NotRestored, Restores
+from raftsql.rpc.siblings import Siblings
+from raftsql.sql.verdict import Mode
+from raftsql_proto import admin_pb2
+from tests.operations.solo import Solo
+
+ME = Me(cluster=1, node=1, identity="solo", fingerprint="", address="127.0.0.1:1")
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Path:
+    path = tmp_path / "given.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t(a)")
+        connection.execute("INSERT INTO t VALUES ('given')")
+        connection.commit()
+    return path
+
+
+@pytest.fixture
+async def solo(tmp_path: Path) -> AsyncIterator[Solo]:
+    async with Solo(tmp_path / "data") as solo:
+        await solo.sql("CREATE TABLE t(a)")
+        await solo.sql("INSERT INTO t VALUES ('old')")
+        yield solo
+
+
+def restores(solo: Solo) -> Restores:
+    return Restores(solo.runner, Siblings(ME, solo.runner), Mode.PINNED)
+
+
+async def sent(*parts: admin_pb2.RestorePart) -> AsyncIterator[Any]:
+    for part in parts:
+        yield part
+
+
+def whole(path: Path, **last: Any) -> AsyncIterator[Any]:
+    data = admin_pb2.RestorePart(data=path.read_bytes())
+    return sent(data, admin_pb2.RestorePart(last=True, **last))
+
+
+async def run(restores: Restores, parts: AsyncIterator[Any]) -> admin_pb2.RestoreProgress:
+    return [progress async for progress in restores.run(parts)][-1]
+
+
+async def until_nothing_is_held(solo: Solo) -> None:
+    folder = solo.runner.stores.datadir.folder
+    async with asyncio.timeout(10):
+        while [*folder.glob("restores/*"), *folder.glob("*-restoring")]:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+
+
+async def test_a_file_is_the_database_when_the_last_word_is_said(solo: Solo, given: Path) -> None:
+    done = await run(restores(solo), whole(given, digest=digest(given)))
+    assert done.index == solo.runner.machine.applied.index
+    assert done.received_bytes == 8192
+    assert await solo.rows("SELECT a FROM t") == [["given"]]
+
+
+async def test_a_file_that_is_refused_leaves_everything_as_it_was(
+    solo: Solo, tmp_path: Path
+) -> None:
+    noise = tmp_path / "noise"
+    noise.write_bytes(b"no database at all")
+    before = solo.runner.node.log.last
+    done = await run(restores(solo), whole(noise))
+    assert list(done.problems) == ["file: it is no SQLite database"]
+    assert done.index == 0
+    assert solo.runner.node.log.last == before
+    await until_nothing_is_held(solo)
+
+
+async def test_a_file_that_changed_on_its_way_is_refused(solo: Solo, given: Path) -> None:
+    with pytest.raises(NotRestored, match="damaged"):
+        await run(restores(solo), whole(given, digest=b"\x00" * 32))
+    await until_nothing_is_held(solo)
+
+
+async def test_a_stream_that_breaks_off_restores_nothing(solo: Solo) -> None:
+    with pytest.raises(NotRestored, match="broke off"):
+        await run(restores(solo), sent(admin_pb2.RestorePart(data=b"half")))
+    await until_nothing_is_held(solo)
+
+
+async def test_a_client_that_falls_silent_is_given_up(
+    solo: Solo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restore_service, "PART_SECONDS", 0.01)
+
+    async def silent() -> AsyncIterator[Any]:
+        await asyncio.Event().wait()
+        yield
+
+    with pytest.raises(NotRestored, match="nothing came"):
+        await run(restores(solo), silent())
+    await until_nothing_is_held(solo)
+
+
+async def test_parts_are_bounded(solo: Solo) -> None:
+    huge = admin_pb2.RestorePart(data=bytes(restore_service.PART_BYTES_MAX + 1))
+    with pytest.raises(NotRestored, match="more than"):
+        await run(restores(solo), sent(huge))
+
+
+async def test_a_full_disk_refuses_the_file_while_it_comes(
+    solo: Solo, given: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("raftsql.cluster.uploads.SPARE_BYTES", 1 << 60)
+    with pytest.raises(NotRestored, match="free"):
+        await run(restores(solo), whole(given))
+    await until_nothing_is_held(solo)
+    assert await solo.rows("SELECT a FROM t") == [["old"]]
+
+
+async def test_one_restore_is_led_at_a_time(solo: Solo, given: Path) -> None:
+    both = restores(solo)
+    first = both.run(sent(admin_pb2.RestorePart(data=b"x")))
+    with pytest.raises(NotRestored):
+        await anext(first)
+    running = both.run(whole(given))
+    await anext(running)
+    with pytest.raises(NotRestored, match="another restore"):
+        await run(both, whole(given))
+    await running.aclose()
+    assert (await run(both, whole(given))).index
