@@ -94,6 +94,19 @@ class Nodes:
         with (self.folder / f"node{number}.log").open("ab") as log:
             self.processes[number] = subprocess.Popen(command, stdout=log, stderr=log)
 
+    def grow(self) -> int:
+        """Start one more node; its number in this object, which is not its id."""
+        self.addresses.append(f"127.0.0.1:{free_ports(1)[0]}")
+        number = len(self.addresses)
+        command = [
+            sys.executable, "-m", "raftsql.server", "serve",
+            "--data-dir", str(self.data(number)), "--listen", self.addresses[number - 1],
+            "--join", ",".join(self.addresses[:-1]), *FAST, *self._flags,
+        ]  # fmt: skip
+        with (self.folder / f"node{number}.log").open("ab") as log:
+            self.processes[number] = subprocess.Popen(command, stdout=log, stderr=log)
+        return number
+
     def kill(self, number: int) -> None:
         """As a power cut does for the process: nothing is finished."""
         process = self.processes[number]

@@ -114,6 +114,23 @@ def test_a_follower_that_finds_the_file_nowhere_takes_a_snapshot_instead(tmp_pat
         assert equal(nodes)
 
 
+def test_a_node_that_joins_later_gets_through_the_restore_in_the_log(tmp_path: Path) -> None:
+    path = made(tmp_path / "f.db", 500, "new")
+    with Nodes(tmp_path / "nodes", 1) as nodes:
+        nodes.connect().execute("CREATE TABLE old(a)")
+        assert ended(restoring(nodes, path))[0] == 0
+        nodes.kill(1)
+        nodes.start(1)
+        late = nodes.grow()
+        nodes.wait_until(lambda: nodes.status(late).get("applied_index", 0) > 0, "it to join")
+        nodes.wait_until_level(late)
+        assert "restored a file" in nodes.log(late)
+        report = nodes.verify()
+        assert len(report["nodes"]) == 2
+        assert report["equal"]
+        assert report["complete"]
+
+
 def test_without_a_majority_to_hold_the_file_nothing_is_restored(tmp_path: Path) -> None:
     path = made(tmp_path / "f.db", 10, "new")
     with Nodes(tmp_path / "nodes", 3) as nodes:

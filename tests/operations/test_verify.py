@@ -45,6 +45,31 @@ def test_a_row_changed_behind_the_clusters_back_is_named_with_its_table_and_node
         assert report["differences"] == [{"table": "account", "nodes": [odd]}]
 
 
+def test_a_node_that_differs_is_replaced_by_the_documented_commands(tmp_path: Path) -> None:
+    with Nodes(tmp_path / "nodes", 3) as nodes:
+        load(nodes.connect())
+        odd = nodes.follower()
+        nodes.wait_until_level(odd)
+        nodes.stop(odd)
+        with closing(sqlite3.connect(nodes.data(odd) / "database.db")) as behind:
+            behind.execute("DELETE FROM account WHERE id < 10")
+            behind.commit()
+        nodes.start(odd)
+        nodes.wait_until_level(odd)
+        (difference,) = nodes.verify()["differences"]
+        assert nodes.run("remove", str(difference["nodes"][0])).code == 0
+        nodes.stop(odd)
+        anew = nodes.grow()
+        nodes.wait_until(
+            lambda: len([m for m in nodes.status(anew).get("members", []) if m["voter"]]) == 3,
+            "the new node to get its vote",
+        )
+        nodes.wait_until_level(anew)
+        report = nodes.verify()
+        assert report["equal"]
+        assert report["complete"]
+
+
 def test_a_node_that_does_not_answer_is_named_and_the_others_compared(tmp_path: Path) -> None:
     with Nodes(tmp_path / "nodes", 3) as nodes:
         load(nodes.connect())
