@@ -17,11 +17,20 @@ from raftsql_shell.formats import MODES
 from raftsql_shell.keywords import KEYWORDS
 from raftsql_shell.options import LEVELS
 
+FREQUENT: Final = (
+    *("SELECT", "FROM", "WHERE", "AND", "OR", "NOT", "NULL", "IS", "IN", "AS", "ON", "BY"),
+    *("ORDER", "GROUP", "LIMIT", "JOIN", "LEFT", "INNER", "VALUES", "INTO", "SET", "LIKE"),
+    *("DISTINCT", "HAVING", "DESC", "TABLE", "INDEX", "PRIMARY", "KEY", "DEFAULT", "RETURNING"),
+)
+"""Offered before other keywords that begin alike."""
 STATEMENTS: Final = (
     *("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "CREATE", "ALTER", "DROP", "BEGIN"),
     *("COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "EXPLAIN", "PRAGMA", "VALUES", "REPLACE"),
     *("ANALYZE", "REINDEX", "VACUUM", "END"),
 )
+
+
+_WORDS: Final = (*FREQUENT, *sorted(KEYWORDS - set(FREQUENT)))
 
 
 class ShellCompleter(Completer):
@@ -53,17 +62,16 @@ class ShellCompleter(Completer):
         found = commands.registry().get(name)
         if found is None:
             return
-        if "SQL" in found.usage:
-            start = rest.find(" ") + 1 if found.usage.split()[1] != "SQL" else 0
-            if start or found.usage.split()[1] == "SQL":
-                yield from self._sql(rest[start:], len(rest) - start)
-            return
+        kinds = [kind.strip("[].") for kind in found.usage.split()[1:]]
+        if "SQL" in kinds:
+            place = kinds.index("SQL")
+            pieces = rest.split(" ", place)
+            if len(pieces) > place:
+                yield from self._sql(pieces[place], len(pieces[place]))
+                return
         done = rest.split(" ")
-        kinds = found.usage.replace("...", "").split()[1:]
-        if not kinds:
-            return
-        kind = kinds[min(len(done), len(kinds)) - 1].strip("[]")
-        yield from self._argument(kind, done[-1])
+        if kinds:
+            yield from self._argument(kinds[min(len(done), len(kinds)) - 1], done[-1])
 
     def _argument(self, kind: str, begun: str) -> Iterator[Completion]:
         if kind == "FILE":
@@ -104,7 +112,7 @@ class ShellCompleter(Completer):
             offers += [(source.name, "table") for source in found.sources if source.name]
             offers += [(f"{name}(", "function") for name in catalogue.functions]
         if found.wanted in (Wanted.COLUMN, Wanted.KEYWORD, Wanted.TABLE) and length:
-            offers += [(word, "") for word in sorted(KEYWORDS)]
+            offers += [(word, "") for word in _WORDS]
         if found.wanted is Wanted.STATEMENT and (length or asked):
             offers += [(word, "") for word in STATEMENTS]
         yield from _ranked(offers, found.prefix)

@@ -81,6 +81,8 @@ class Splitter:
         opener = text[at : at + 2] if text.startswith("/*", at) else text[at : at + 1]
         if opener in _OPENERS and opener != "/*":
             raise Unterminated(opener, line + text.count("\n", 0, at))
+        if opener == "/*":  # SQLite takes the end of the text for the end of the comment.
+            text = text[:at]
         return None if _BLANK.match(text) else _statement(text, line)
 
     def _complete(self) -> Iterator[Statement]:

@@ -33,7 +33,7 @@ def repeat(shell: Shell, pause_s: float, draw: Callable[[], None]) -> None:
     try:
         while True:
             if clears:
-                shell.text(_CLEAR)
+                shell.output.write([_CLEAR])
             draw()
             if clears:
                 shell.note(f"every {pause_s:g} s; Ctrl-C to stop")

@@ -15,37 +15,45 @@ from raftsql_shell.look import Batches, Look, Row
 
 _INFINITY: Final = float("inf")
 _RAW_INFINITY: Final = {_INFINITY: msgspec.Raw(b"9.0e999"), -_INFINITY: msgspec.Raw(b"-9.0e999")}
-_PLAIN: Final = {int, str, type(None)}
+_PLAIN: Final = {int, float, str, type(None)}
 
 
 def json(columns: Sequence[str], batches: Batches, look: Look) -> Iterator[str]:
     """One array; each object on a line of its own."""
     start = "["
-    encode = _encoder(columns)
+    encoded = _encoder(columns)
     for batch in batches:
-        if batch:
-            yield start + ",\n".join(encode(batch))
-            start = ",\n"
+        # A newline inside of a text is escaped: all that are here end an object.
+        yield start + encoded(batch)[:-1].replace("\n", ",\n")
+        start = ",\n"
     yield "[]\n" if start == "[" else "]\n"
 
 
 def jsonl(columns: Sequence[str], batches: Batches, look: Look) -> Iterator[str]:
     """An object a line, and nothing around them."""
-    encode = _encoder(columns)
-    for batch in batches:
-        yield "".join([text + "\n" for text in encode(batch)])
+    return map(_encoder(columns), batches)
 
 
-def _encoder(columns: Sequence[str]) -> Callable[[list[Row]], list[str]]:
-    names = unique(columns)
-    encode = msgspec.json.Encoder().encode
+def _encoder(columns: Sequence[str]) -> Callable[[list[Row]], str]:
+    """Makes lines of a batch. A class with the columns' names is encoded quicker than dicts."""
+    fields = [f"f{number}" for number in range(len(columns))]
+    names = dict(zip(fields, unique(columns), strict=True))
+    make = msgspec.defstruct("Row", fields, rename=names)
+    encode_lines = msgspec.json.Encoder().encode_lines
 
-    def encoded(batch: list[Row]) -> list[str]:
-        plain = all(set(map(type, column)) <= _PLAIN for column in zip(*batch, strict=True))
+    def encoded(batch: list[Row]) -> str:
+        plain = all(map(_is_plain, zip(*batch, strict=True)))
         rows = batch if plain else [tuple(map(_value, row)) for row in batch]
-        return [encode(dict(zip(names, row, strict=True))).decode() for row in rows]
+        return encode_lines([make(*row) for row in rows]).decode()
 
     return encoded
+
+
+def _is_plain(column: Sequence[Any]) -> bool:
+    kinds = set(map(type, column))
+    if float in kinds and (_INFINITY in column or -_INFINITY in column):
+        return False
+    return kinds <= _PLAIN
 
 
 def _value(value: Any) -> Any:
