@@ -18,11 +18,11 @@ from raftsql.cluster.requests import Read, Write, not_leader
 from raftsql.cluster.writer import Writer
 from raftsql.database.machine import Machine
 from raftsql.raft.membership import Change, ChangeRefused
-from raftsql.raft.messages import NOBODY, Entry, Envelope, NodeId, SnapshotMeta
+from raftsql.raft.messages import NOBODY, Entry, EntryKind, Envelope, NodeId, SnapshotMeta
 from raftsql.raft.node import Node
 from raftsql.raft.ready import Proposed, Refused, RoleChange, Save
 from raftsql.raft.ready import Why as CoreWhy
-from raftsql.sql.commands import Why, seal
+from raftsql.sql.commands import Why, is_seen, seal
 
 T = TypeVar("T")
 
@@ -88,6 +88,8 @@ class Replica:
         self._changes: list[tuple[int, int, Callable[[str | None], None]]] = []
         """Membership changes in the log: index, term, and whom to tell."""
         self._clock_ms = 0
+        self.last_seen = 0
+        """Index of the last applied entry whose changes a statement could see."""
         self.known_leader = NOBODY
         self.leads_term = 0
         """The term in which `known_leader` leads."""
@@ -227,6 +229,10 @@ class Replica:
         if not entries:
             return
         self.node.applied(entries[-1].index)
+        for entry in reversed(entries):
+            if entry.kind is EntryKind.COMMAND and is_seen(entry.payload):
+                self.last_seen = entry.index
+                break
         self.proposals.answer(entries, answers)
         if self._changes:
             self._tell_changes(entries)
@@ -236,6 +242,7 @@ class Replica:
     def installed(self, snapshot: SnapshotMeta) -> None:
         """The database stands on the snapshot."""
         self.node.installed(snapshot)
+        self.last_seen = snapshot.last.index
         self.proposals.skipped(snapshot.last.index)
         self.reading.applied()
 

@@ -149,9 +149,8 @@ class Transaction:
         self._touched_ms = self._writer.replica.node.now
         seen, self._snapshot = self._snapshot, None
         if seen is not None:
-            applied = self._writer.replica.node.log.applied
             seen.close()
-            if seen.position.index != applied:
+            if seen.position.index < self._writer.replica.last_seen:
                 self.end(
                     Why.SERIALIZATION,
                     "what the transaction read has been written to since; run it again",

@@ -67,6 +67,18 @@ class CommandKind(IntEnum):
     never got one it never will: NEVER_HAPPENED is then its answer, for good. No body."""
 
 
+_BOOKKEEPING: Final = frozenset(
+    {
+        CommandKind.OPEN_SESSION,
+        CommandKind.CLOSE_SESSION,
+        CommandKind.EXPIRE_SESSIONS,
+        CommandKind.VERIFY,
+        CommandKind.KEEP_SESSIONS,
+        CommandKind.ASK,
+    }
+)
+"""What these write, no statement can see."""
+
 HEADER: Final = struct.Struct("<BBBxIqQQQQ")
 """version, kind, settings, fuel in thousands of steps, clock in ms, seed, session, sequence, floor.
 
@@ -144,6 +156,11 @@ def seal(
     return header + body
 
 
+def is_seen(payload: bytes) -> bool:
+    """Whether a statement could see what a command changes."""
+    return payload[1] not in _BOOKKEEPING
+
+
 __all__ = [
     "Answer",
     "Column",
@@ -163,5 +180,6 @@ __all__ = [
     "Transaction",
     "Value",
     "Why",
+    "is_seen",
     "seal",
 ]

@@ -89,6 +89,14 @@ def test_what_it_read_was_written_to_since(alone: Stage) -> None:
     assert alone.wrote("INSERT INTO t (y) VALUES ('free')").changes == 1
 
 
+def test_what_no_statement_can_see_breaks_nothing(alone: Stage) -> None:
+    """A client opens its session between its first read and its first write."""
+    client = alone.begin()
+    client.select("SELECT count(*) FROM t")
+    alone.session()
+    assert client.execute("INSERT INTO t (y) VALUES ('a')").done.changes == 1
+
+
 def test_a_write_that_waits_in_the_log_breaks_it_too(leader: Stage) -> None:
     client = leader.begin()
     client.select("SELECT count(*) FROM t")
