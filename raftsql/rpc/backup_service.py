@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 from typing import IO, Final, TypeVar
 
 import apsw
@@ -52,6 +53,20 @@ class Backups:
 
     async def stream(self, *, stale: bool) -> AsyncIterator[admin_pb2.BackupPart]:
         """Take a copy and hand it out; whoever closes this early ends it. Raises NoBackup."""
+        async with self._job(stale=stale) as job:
+            async for part in job.parts():
+                yield part
+
+    @asynccontextmanager
+    async def taken(self) -> AsyncIterator[tuple[Path, int]]:
+        """A fresh backup's file, which goes at the end, and its last entry. Raises NoBackup."""
+        async with self._job(stale=False) as job:
+            async for _ in job.copy():
+                pass
+            yield job.target, job.last_index
+
+    @asynccontextmanager
+    async def _job(self, *, stale: bool) -> AsyncIterator[_Job]:
         if self._under_way >= BACKUPS_MAX:
             raise NoBackup(f"{BACKUPS_MAX} backups are under way here; try again later")
         self._under_way += 1
@@ -60,8 +75,7 @@ class Backups:
         try:
             if not stale:
                 await self._catch_up()
-            async for part in job.parts():
-                yield part
+            yield job
         except (SentAway, CopyFailed, NoRoom, NotProposed, apsw.Error, OSError) as error:
             raise NoBackup(str(error)) from error
         finally:
@@ -85,35 +99,42 @@ class _Job:
     def __init__(self, runner: Runner, number: int) -> None:
         self._runner = runner
         folder = runner.stores.datadir.folder
-        self._target = folder / f"backup-{number}.copy"
+        self.target = folder / f"backup-{number}.copy"
+        self.last_index = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="backup")
         self._stay = ExitStack()
         self._guest: Guest | None = None
         self._backup: Backup | None = None
         self._file: IO[bytes] | None = None
 
-    async def parts(self) -> AsyncIterator[admin_pb2.BackupPart]:
+    async def copy(self) -> AsyncIterator[int]:
+        """Make the copy; how much of it is there, in percent, now and then."""
         await self._do(self._begin)
         steps = 0
         while remaining := await self._do(self._step):
             steps += 1
             if steps % TELL_EVERY_STEPS == 0:
                 pages = await self._do(self._pages)
-                percent = 100 * (pages - remaining) // max(pages, 1)
-                yield admin_pb2.BackupPart(copied_percent=percent)
-        index, size = await self._do(self._finish)
+                yield 100 * (pages - remaining) // max(pages, 1)
+        await self._do(self._finish)
+
+    async def parts(self) -> AsyncIterator[admin_pb2.BackupPart]:
+        """Make the copy and hand it out."""
+        async for percent in self.copy():
+            yield admin_pb2.BackupPart(copied_percent=percent)
+        size = await self._do(self._open)
         digest = new_digest()
         while data := await self._do(self._read):
             digest.update(data)
             yield admin_pb2.BackupPart(data=data, size_bytes=size)
-        yield admin_pb2.BackupPart(index=index, size_bytes=size, digest=digest.digest())
+        yield admin_pb2.BackupPart(index=self.last_index, size_bytes=size, digest=digest.digest())
 
     def _begin(self) -> None:
         marking, database = self._runner.marking, self._runner.stores.database
         marking.uploads.need(database.stat().st_size)
         self._guest = self._stay.enter_context(marking.guests.stay())
-        self._target.unlink(missing_ok=True)
-        self._backup = Backup(database, self._target, Disk())
+        self.target.unlink(missing_ok=True)
+        self._backup = Backup(database, self.target, Disk())
 
     def _step(self) -> int:
         assert self._guest is not None, "it has begun"
@@ -125,15 +146,18 @@ class _Job:
         assert self._backup is not None, "it has begun"
         return self._backup.pages
 
-    def _finish(self) -> tuple[int, int]:
+    def _finish(self) -> None:
         assert self._backup is not None, "it has begun"
-        backup, self._backup = self._backup, None
-        position = backup.finish()
+        self.last_index = self._backup.finish().index
+        self._backup = None
         self._stay.close()
-        self._file = self._target.open("rb")
-        size = self._target.stat().st_size
-        self._target.unlink()
-        return position.index, size
+
+    def _open(self) -> int:
+        """From here on the file has no name; its size."""
+        self._file = self.target.open("rb")
+        size = self.target.stat().st_size
+        self.target.unlink()
+        return size
 
     def _read(self) -> bytes:
         assert self._file is not None, "it is copied"
@@ -144,7 +168,7 @@ class _Job:
             self._backup.abandon()
         if self._file is not None:
             self._file.close()
-        self._target.unlink(missing_ok=True)
+        self.target.unlink(missing_ok=True)
         self._stay.close()
 
     async def _do(self, job: Callable[[], T]) -> T:

@@ -16,15 +16,18 @@ import signal
 import sys
 import tempfile
 import time
+import zlib
 from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
 
+import apsw
 import grpc
 
 from raftsql.database.dump import dump
 from raftsql.database.snapshot import new_digest, open_closed
 from raftsql.server import restoring, verifying
+from raftsql.server.destinations import Destination, NoDestination, one_file
 from raftsql.server.operate import DEFAULT_URL, NotDone, Unreachable
 from raftsql.server.packing import settle, unfinished
 from raftsql.server.reaching import PART_BYTES, Failed, Progress, admin, cluster, leader, share
@@ -52,7 +55,7 @@ def run(name: str, parser: argparse.ArgumentParser, arguments: list[str]) -> int
         return INTERRUPTED
     except Unreachable as error:
         code, problem = UNREACHABLE, str(error)
-    except (Failed, NotDone, OSError) as error:
+    except (Failed, NotDone, NoDestination, apsw.Error, OSError, EOFError, zlib.error) as error:
         code, problem = 1, str(error)
     except grpc.RpcError as error:
         code = UNREACHABLE if error.code() == grpc.StatusCode.UNAVAILABLE else 1
@@ -66,11 +69,16 @@ def _interrupt(*_: object) -> None:
 
 
 def _flags(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", help="where to put it; - is standard output")
+    parser.add_argument(
+        "file", help="where to put it; - is standard output, s3://… an object store"
+    )
     parser.add_argument("--node", type=int, metavar="N", help="of this node, as it is, without "
                         "asking the leader how far it should be")  # fmt: skip
     parser.add_argument("--sql", action="store_true", help="as SQL text, not as a SQLite file")
     parser.add_argument("--gzip", action="store_true", help="compressed")
+    parser.add_argument(
+        "--unchecked", action="store_true", help="don't read it through: the node's disk is sound"
+    )
     parser.add_argument("--force", action="store_true", help="replace FILE if it is there")
 
 
@@ -83,24 +91,50 @@ class Received(NamedTuple):
 
 
 def _backup(options: argparse.Namespace) -> int:
-    to_stdout = options.file == "-"
+    remote = one_file(options.file) if "://" in options.file else None
+    here = remote is None and options.file != "-"
     target = Path(options.file)
-    if not to_stdout and target.exists() and not options.force:
+    if here and target.exists() and not options.force:
         raise Failed(f"{target} exists; --force replaces it")
     address = _source(options)
-    folder = Path(tempfile.gettempdir()) if to_stdout else target.absolute().parent
+    folder = target.absolute().parent if here else Path(tempfile.gettempdir())
     started = time.monotonic()
     with unfinished(folder) as file:
         received = fetch(address, file, stale=options.node is not None)
-        if to_stdout:
+        if not options.unchecked:
+            _check(file, address)
+        if remote is not None:
+            _store(file, remote, options)
+        elif here:
+            _finish(file, target, options)
+        else:
             with file.open("rb") as source:
                 _convert(source, file, sys.stdout.buffer, options)
                 sys.stdout.buffer.flush()
-        else:
-            _finish(file, target, options)
-    if not to_stdout:
-        _told_backup(target, received, time.monotonic() - started, options)
+            return 0
+    _told_backup(options.file, received, time.monotonic() - started, options)
     return 0
+
+
+def _check(path: Path, address: str) -> None:
+    """A copy of a damaged page is a damaged page, and nobody may want to hear of it later."""
+    with closing(open_closed(path)) as connection:
+        findings = connection.execute("PRAGMA quick_check(1)").fetchall()
+    if findings != [("ok",)]:
+        raise Failed(
+            f"the database of the node at {address} is damaged, and so would the backup be: "
+            f"{findings[0][0]}. Take it from another node with --node, and see `raftsql verify`"
+        )
+
+
+def _store(file: Path, remote: tuple[Destination, str], options: argparse.Namespace) -> None:
+    place, name = remote
+    if not options.force and any(each.name == name for each in place.stored()):
+        raise Failed(f"{options.file} exists; --force replaces it")
+    with unfinished(file.parent) as final:
+        with file.open("rb") as source, final.open("wb") as out:
+            _convert(source, file, out, options)
+        place.put(final, name)
 
 
 def _source(options: argparse.Namespace) -> str:
@@ -164,13 +198,13 @@ def _write(source: IO[bytes], path: Path, out: Any, *, as_sql: bool) -> None:
 
 
 def _told_backup(
-    target: Path, received: Received, seconds: float, options: argparse.Namespace
+    target: str, received: Received, seconds: float, options: argparse.Namespace
 ) -> None:
     if options.json:
         print(
             json.dumps(
                 {
-                    "file": str(target),
+                    "file": target,
                     "index": received.last_index,
                     "size_bytes": received.size_bytes,
                     "digest": received.digest.hex(),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,32 +13,41 @@ from pathlib import Path
 import grpc
 
 from raftsql.database.snapshot import new_digest
-from raftsql.server.packing import plain
+from raftsql.server.destinations import one_file
+from raftsql.server.packing import plain, unfinished
 from raftsql.server.reaching import PART_BYTES, Failed, Progress, admin, leader
 from raftsql_proto import admin_pb2
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
-    parser.add_argument("file", help="a SQLite file or a backup, compressed or not")
+    parser.add_argument("file", help="a SQLite file or a backup, packed or not; s3://… too")
     parser.add_argument("--yes", action="store_true", help="don't ask")
 
 
 def run(options: argparse.Namespace) -> int:
     """Do it and print; the exit code."""
-    path = Path(options.file)
+    if "://" not in options.file:
+        return _restore(Path(options.file), options)
+    place, name = one_file(options.file)
+    with unfinished(Path(tempfile.gettempdir())) as fetched:
+        place.get(name, fetched)
+        return _restore(fetched, options)
+
+
+def _restore(path: Path, options: argparse.Namespace) -> int:
     _check_closed(path)
     if not options.yes:
-        _confirm(path)
+        _confirm(options.file)
     address = leader(options.url)
     started = time.monotonic()
     done = send(address, path)
     if done.problems:
-        print(f"raftsql restore: {path} is refused; nothing was changed:", file=sys.stderr)
+        print(f"raftsql restore: {options.file} is refused; nothing was changed:", file=sys.stderr)
         for problem in done.problems:
             print(f"  {problem}", file=sys.stderr)
         return 1
-    _told_restore(path, done, time.monotonic() - started, options)
+    _told_restore(done, time.monotonic() - started, options)
     return 0
 
 
@@ -54,10 +64,10 @@ def _check_closed(path: Path) -> None:
         pass
 
 
-def _confirm(path: Path) -> None:
+def _confirm(name: str) -> None:
     if not sys.stdin.isatty():
         raise Failed("this replaces the whole database; say --yes where nobody can be asked")
-    print(f"Replace the whole database of the cluster by {path}? [y/N] ", end="", file=sys.stderr)
+    print(f"Replace the whole database of the cluster by {name}? [y/N] ", end="", file=sys.stderr)
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Failed("nothing was done")
@@ -99,14 +109,14 @@ def _parts(path: Path, sent: list[int], progress: Progress) -> Iterator[admin_pb
 
 
 def _told_restore(
-    path: Path, done: admin_pb2.RestoreProgress, seconds: float, options: argparse.Namespace
+    done: admin_pb2.RestoreProgress, seconds: float, options: argparse.Namespace
 ) -> None:
     absent = list(done.absent)
     if options.json:
         print(
             json.dumps(
                 {
-                    "file": str(path),
+                    "file": options.file,
                     "index": done.index,
                     "size_bytes": done.received_bytes,
                     "absent": absent,
@@ -116,7 +126,7 @@ def _told_restore(
         )
         return
     print(
-        f"the database is {path} as of entry {done.index}: "
+        f"the database is {options.file} as of entry {done.index}: "
         f"{done.received_bytes / (1 << 20):.1f} MiB in {seconds:.1f} s"
     )
     for node in absent:
