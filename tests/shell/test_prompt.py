@@ -11,6 +11,8 @@ import pytest
 from tests.shell.fake import ShellServer
 from tests.shell.terminal import Terminal
 
+pytestmark = pytest.mark.e2e
+
 CTRL_C, CTRL_D, CTRL_R, TAB, ESCAPE = "\x03", "\x04", "\x12", "\t", "\x1b"
 UP, LEFT = "\x1b[A", "\x1b[D"
 

@@ -156,9 +156,10 @@ def compact(shell: Shell, arguments: list[str]) -> None:
 
 @command(".verify")
 def verify(shell: Shell, arguments: list[str]) -> None:
-    """Compare the rows of all nodes, by checksums at one place of the log.
+    """Compare the rows of all nodes.
 
-    It fails when nodes differ, and when not all of them could be asked.
+    By checksums, all taken at one place of the log. It fails when nodes differ, and when not all
+    of them could be asked.
     """
     with _nodes(shell) as nodes:
         found = nodes.verify()
