@@ -8,6 +8,7 @@ because a guess would make this node differ from the others.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import apsw
@@ -24,6 +25,18 @@ class MachineStopped(Exception):
 
 class Diverged(MachineStopped):
     """A replayed transaction changed another number of rows here than on the leader."""
+
+
+class TakesLonger(Exception):
+    """The caller's patience is at its end, and what was under way is undone: nothing is broken.
+
+    It may be asked for again, where there is more time.
+    """
+
+    def __init__(self, answers: Sequence[bytes | None] = ()) -> None:
+        super().__init__("it takes longer than the caller has patience for")
+        self.answers = list(answers)
+        """Of the entries that were applied, and committed, before the one that takes so long."""
 
 
 class RunAlone(Exception):

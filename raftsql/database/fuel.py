@@ -6,41 +6,72 @@ its last run left it, within one unit, and a virtual table may have kept somethi
 node has to read again. So a command that comes near its limit is not judged by this count: it is
 undone and run alone on a fresh connection, where every node counts the same, and that count
 decides (`near` and `exact`).
+
+Patience is counted in the same units, but it is the caller's own affair: what was begun where it
+must be short (in an event loop) is undone when it is not, and asked for again elsewhere. No answer
+follows from it.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from raftsql.database.errors import TakesLonger
+
 MARGIN_UNITS: Final = 64
 """More than the remainders of all statements that one command can have in a cache."""
 MARGIN_DIVISOR: Final = 8
 
 NO_LIMIT: Final = 1 << 62
+"""Of statements of our own, which nothing may interrupt."""
+ENDLESS: Final = NO_LIMIT - 1
+"""Of statements that are known to end, since they have on the leader. Patience may."""
 
 
 class Meter:
     """Counts units of fuel; SQLite calls it once a unit and stops the statement when it says so."""
 
-    __slots__ = ("burnt", "exhausted", "limit")
+    __slots__ = ("burnt", "exhausted", "hurried", "impatient", "limit", "patience")
 
     def __init__(self) -> None:
         self.burnt = 0
         self.limit = NO_LIMIT
         self.exhausted = False
+        self.patience = NO_LIMIT
+        """Units that are left of the caller's patience."""
+        self.hurried = False
+        """Whether the caller has set a bound to it."""
+        self.impatient = False
+        """Whether it has ended."""
 
     def __call__(self) -> bool:
         self.burnt += 1
-        if self.burnt < self.limit:
-            return False
-        self.exhausted = True
-        return True
+        if self.burnt >= self.limit:
+            self.exhausted = True
+            return True
+        if self.limit != NO_LIMIT:
+            self.patience -= 1
+            if self.patience < 0:
+                self.impatient = True
+                return True
+        return False
 
     def start(self, limit: int) -> None:
         """Begin to count a command."""
         self.burnt = 0
         self.limit = limit
         self.exhausted = False
+
+    def wait(self, units: int | None) -> None:
+        """Have patience for so many units from here on, in all that follows; None: endless."""
+        self.patience = NO_LIMIT if units is None else units
+        self.hurried = units is not None
+        self.impatient = False
+
+    def hurry(self) -> None:
+        """Stop a caller in a hurry: what comes next may take long, and can't be interrupted."""
+        if self.hurried:
+            raise TakesLonger
 
 
 def near(fuel: int) -> int:

@@ -23,7 +23,7 @@ from pathlib import Path
 import apsw
 
 from raftsql.database import fuel, text
-from raftsql.database.errors import MachineStopped, RunAlone
+from raftsql.database.errors import MachineStopped, RunAlone, TakesLonger
 from raftsql.database.headers import (
     COMMAND,
     EXECUTE,
@@ -92,29 +92,38 @@ class Machine:
         self._stopped = True
         self._writer.close()
 
-    def apply(self, entries: Sequence[Entry]) -> list[bytes | None]:
+    def apply(self, entries: Sequence[Entry], *, patience: int | None = None) -> list[bytes | None]:
         """Apply entries in order; the packed answer of each command, None for the other kinds.
 
         Entries at or below `applied` are skipped (None). Fewer answers than entries mean that
-        `marker` is set: deal with it, and apply the rest.
+        `marker` is set: deal with it, and apply the rest. When all of it burns more than
+        `patience` units of fuel, TakesLonger has the answers of what was applied, and the rest may
+        be applied again, with more patience.
         """
         assert self._transaction is None, "entries can't be applied beside an open transaction"
         if self._stopped:
             raise MachineStopped("the machine has stopped")
         self.marker = None
         token = text.begin_replacing()
+        answers: list[bytes | None] = []
+        self._writer.meter.wait(patience)
         try:
-            return self._apply(entries)
+            self._apply(entries, answers)
+        except TakesLonger:
+            self._writer.drop()
+            applied = self._writer.applied.index + 1 - entries[0].index
+            raise TakesLonger(answers[:applied]) from None
         except BaseException as error:
             self.close()
             if isinstance(error, apsw.Error):
                 raise MachineStopped(f"SQLite failed: {error}") from error
             raise
         finally:
+            self._writer.meter.wait(None)
             text.end(token)
+        return answers
 
-    def _apply(self, entries: Sequence[Entry]) -> list[bytes | None]:
-        answers: list[bytes | None] = []
+    def _apply(self, entries: Sequence[Entry], answers: list[bytes | None]) -> None:
         for entry in entries:
             if entry.index > self._writer.applied.index:
                 break
@@ -133,7 +142,6 @@ class Machine:
             if kind is CommandKind.VERIFY:
                 self.marker = Marker(kind, entry)
                 break
-        return answers
 
     def _follows(self, entry: Entry) -> None:
         last = self._writer.applied.index
@@ -142,16 +150,13 @@ class Machine:
     def _batch(self, entries: Sequence[Entry], stop: int, answers: list[bytes | None]) -> None:
         """Apply entries from the first unanswered one in one transaction, as far as they share."""
         writer, start = self._writer, len(answers)
-        clock_ms, membership = writer.clock_ms, writer.membership
         settings = self._settings(entries, start, stop)
         writer.begin(settings)
         try:
             self._run(entries, stop, settings, answers)
         except RunAlone as news:
             culprit = len(answers)
-            writer.roll_back()
-            writer.sessions.undo()
-            writer.clock_ms, writer.membership = clock_ms, membership
+            writer.drop()
             del answers[start:]
             if culprit > start:
                 self._batch(entries, culprit, answers)

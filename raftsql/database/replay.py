@@ -23,10 +23,10 @@ def replay(writer: Writer, body: Transaction) -> bytes:
     """Run the steps in the transaction that is open."""
     writer.statements.reset_counters()
     writer.guard.savepoints = True
-    writer.meter.start(fuel.NO_LIMIT)  # The leader has shown that it ends.
+    writer.meter.start(fuel.ENDLESS)  # The leader has shown that it ends.
     try:
         for number, step in enumerate(body.steps, start=1):
-            _step(writer, number, step)
+            run_step(writer, number, step)
     finally:
         writer.guard.savepoints = False
     if writer.statements.unresolved() is not None:
@@ -34,7 +34,8 @@ def replay(writer: Writer, body: Transaction) -> bytes:
     return TRANSACTION_DONE
 
 
-def _step(writer: Writer, number: int, step: Step) -> None:
+def run_step(writer: Writer, number: int, step: Step) -> None:
+    """Run one step once more; Diverged when it does not come to the same."""
     connection, statements = writer.connection, writer.statements
     writer.hear(step.clock_ms)
     writer.pinned.set(step.clock_ms, step.seed)

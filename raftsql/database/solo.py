@@ -101,6 +101,7 @@ def _vacuum(writer: Writer, entry: Entry, header: Header) -> bytes:
     sql, parameters = decode_pair(memoryview(entry.payload)[HEADER_BYTES:])
     statements, guard = writer.statements, writer.guard
     answer = DONE
+    writer.meter.hurry()
     writer.meter.start(fuel.NO_LIMIT)
     guard.trusting, guard.vacuuming = False, True
     try:

@@ -14,7 +14,13 @@ from typing import Any, Final
 import apsw
 
 from raftsql.database.environment import Pinned
-from raftsql.database.errors import FOREIGN_KEY_FAILED, OUT_OF_FUEL, SQL_ERRORS, answer_to
+from raftsql.database.errors import (
+    FOREIGN_KEY_FAILED,
+    OUT_OF_FUEL,
+    SQL_ERRORS,
+    TakesLonger,
+    answer_to,
+)
 from raftsql.database.fuel import NO_LIMIT, Meter
 from raftsql.database.guard import Guard
 from raftsql.database.headers import Shape
@@ -41,6 +47,7 @@ NO_COUNT: Final = -1
 
 _BLANK: Final = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z)|;)*", re.DOTALL)
 _WORD: Final = re.compile(r"[A-Za-z]*")
+_WHERE: Final = re.compile(r"\bWHERE\b", re.IGNORECASE)
 _ROWS_CHANGERS: Final = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"})
 _MENTIONS: Final = re.compile(r"deferred|changes|last_insert_rowid", re.IGNORECASE)
 
@@ -85,6 +92,7 @@ class Plan:
         "explains",
         "inserts",
         "is_known",
+        "leaps",
         "plain",
         "reads",
         "sets_rowid",
@@ -102,6 +110,7 @@ class Plan:
         counts: bool,
         changes_schema: bool,
         explains: bool = False,
+        leaps: bool = False,
         target: str | None = None,
     ) -> None:
         self.columns = columns
@@ -113,6 +122,9 @@ class Plan:
         self.explains = explains
         """Whether it is an EXPLAIN. SQLite does not notice that the schema changed beneath one that
         is kept prepared, and reads memory that is no longer its own: none may be cached."""
+        self.leaps = leaps or changes_schema
+        """Whether one step of SQLite's machine may take as long as a table is large: then no count
+        of steps tells that it takes long."""
         self.target = target
         """The table it inserts into, where it was seen to."""
         self.plain = changes_rows and not (columns or counts or changes_schema)
@@ -234,6 +246,8 @@ class Statements:
         self.watch(on=True)
         self.rowids.reached = False
         if plan is not None:
+            if plan.leaps:
+                self.meter.hurry()
             if plan.plain and not plan.is_known:
                 self._promote(sql, parameters, plan)
             rows = self._rows(self.cursor.execute(sql, parameters), plan)
@@ -281,7 +295,7 @@ class Statements:
         program = self.own("EXPLAIN " + sql, parameters, can_cache=False)
         plan.chooses_rowid = chooses_rowid(program)
         unseen = needs_watching(program, tells_rowid=plan.sets_rowid)
-        if not (unseen or self.counts or self.careful):
+        if not (unseen or plan.leaps or self.counts or self.careful):
             self.quick[sql] = plan
 
     @property
@@ -318,6 +332,8 @@ class Statements:
             raise Undo(ONE_STATEMENT, ran=False)
         word = leading_word(text)
         self._plan = self._planned(cursor, word) if word else EMPTY
+        if self._plan.leaps:
+            self.meter.hurry()
         self.guard.compiling = False
         return True
 
@@ -332,6 +348,7 @@ class Statements:
             counts=self.guard.counts,
             changes_schema=self.guard.changes_schema,
             explains=bool(cursor.is_explain),
+            leaps=word == "DELETE" and _WHERE.search(self._text) is None,
             target=self.guard.target,
         )
 
@@ -445,6 +462,8 @@ class Statements:
 
     def failure(self, error: Exception, sql: str) -> Failed:
         """The answer to an error of a command; raises MachineStopped when it is not one."""
+        if self.meter.impatient:
+            raise TakesLonger from error
         if isinstance(error, Undo):
             return error.answer
         if self.meter.exhausted:

@@ -16,10 +16,10 @@ from typing import Final, Protocol
 import apsw
 
 from raftsql.database import text
-from raftsql.database.errors import MachineStopped
-from raftsql.database.fuel import exact
+from raftsql.database.errors import MachineStopped, TakesLonger
+from raftsql.database.fuel import ENDLESS, exact
 from raftsql.database.headers import COMMAND, MEMBERSHIP, header_of
-from raftsql.database.replay import TRANSACTION_DONE
+from raftsql.database.replay import TRANSACTION_DONE, run_step
 from raftsql.database.statements import COMMAND_ERRORS
 from raftsql.database.writer import Writer
 from raftsql.raft.messages import Entry
@@ -65,13 +65,21 @@ class OpenTransaction:
         self._ended = ended
         self._steps: list[Step] = []
         self._clock_ms = writer.clock_ms
+        self._settings = int(settings)
+        self.is_long = False
+        """Whether a statement took longer than its caller had patience for."""
+        self._torn = False
+        """Whether a statement that took too long has taken the others with it, for now."""
         self.aborted = False
         """Whether an error has ended it; all that is left is `roll_back`."""
         self.is_open = True
         with self._guarded():
-            writer.begin(int(settings))
-            writer.statements.reset_counters()
-            writer.guard.savepoints = True
+            self._begin()
+
+    def _begin(self) -> None:
+        self._writer.begin(self._settings)
+        self._writer.statements.reset_counters()
+        self._writer.guard.savepoints = True
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -79,6 +87,8 @@ class OpenTransaction:
         token = text.begin_replacing()
         try:
             yield
+        except TakesLonger:
+            raise
         except BaseException as error:
             self.is_open = False
             self._ended(stopped=True)
@@ -89,17 +99,58 @@ class OpenTransaction:
             text.end(token)
 
     def execute(
-        self, statement: Statement, *, clock_ms: int, seed: int, fuel: int
+        self,
+        statement: Statement,
+        *,
+        clock_ms: int,
+        seed: int,
+        fuel: int,
+        patience: int | None = None,
     ) -> Done | Failed:
-        """Run one statement now. An error leaves the transaction open where SQLite does."""
+        """Run one statement now. An error leaves the transaction open where SQLite does.
+
+        TakesLonger when it burns more than `patience` units: then it has not run, and may be run
+        again, which is where all that it takes is done.
+        """
         assert self.is_open, "the transaction has ended"
         if self.aborted:
             return ABORTED
         if len(self._steps) >= STEPS_MAX:
             return TOO_LONG
         self._clock_ms = max(self._clock_ms, clock_ms)
+        meter = self._writer.meter
         with self._guarded():
-            return self._execute(statement, seed, fuel)
+            if self._torn:
+                meter.wait(patience)
+                meter.hurry()
+                self._mend()
+            meter.wait(patience)
+            try:
+                return self._execute(statement, seed, fuel)
+            except TakesLonger:
+                self.is_long = True
+                self._tear()
+                raise
+            finally:
+                meter.wait(None)
+
+    def _tear(self) -> None:
+        """Undo the statement that took too long. SQLite undoes all of a transaction that is
+        interrupted in a write: then it waits to be mended, where there is time."""
+        if not self._writer.connection.in_transaction:
+            self._torn = True
+            self._writer.roll_back()
+
+    def _mend(self) -> None:
+        """Do again what was done before the statement that took too long, as replicas will."""
+        writer = self._writer
+        clock_ms = writer.clock_ms
+        self._begin()
+        writer.meter.start(ENDLESS)
+        for number, step in enumerate(self._steps, start=1):
+            run_step(writer, number, step)
+        writer.clock_ms = clock_ms  # It moves when the transaction is committed, and not before.
+        self._torn = False
 
     def _execute(self, statement: Statement, seed: int, fuel: int) -> Done | Failed:
         writer = self._writer
@@ -113,6 +164,9 @@ class OpenTransaction:
             answer = self._failure(error, statement.sql)
             reads = False
         else:
+            if writer.meter.impatient:
+                writer.roll_back()
+                raise TakesLonger  # It went on regardless of having been interrupted.
             reads = plan.reads and not writer.guard.moves_savepoints
         if not reads and not self.aborted:
             changes = writer.statements.changed_since(before)
@@ -143,6 +197,7 @@ class OpenTransaction:
     def problem(self) -> Failed | None:
         """Why COMMIT would fail now; to be asked before proposing. It leaves things as they are."""
         assert self.is_open, "the transaction has ended"
+        assert not self._torn, "the statement that took too long was not run again"
         return ABORTED if self.aborted else self._writer.statements.unresolved()
 
     def roll_back(self) -> None:
@@ -162,6 +217,7 @@ class OpenTransaction:
         """
         assert self.is_open, "the transaction has ended"
         assert not self.aborted, "nothing is left to commit"
+        assert not self._torn, "the statement that took too long was not run again"
         *earlier, entry = entries
         header = header_of(entry.payload)
         assert header.kind == CommandKind.TRANSACTION, "the entry is another command's"

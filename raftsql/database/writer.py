@@ -13,6 +13,7 @@ import apsw
 
 from raftsql.database import internal
 from raftsql.database.environment import open_writer
+from raftsql.database.errors import TakesLonger
 from raftsql.database.fuel import NO_LIMIT, Meter
 from raftsql.database.sessions import Sessions
 from raftsql.database.statements import Statements
@@ -37,6 +38,8 @@ class Writer:
         self.applied, self.clock_ms = internal.position(self.connection)
         self.membership = internal.fact(self.connection, internal.MEMBERSHIP) or b""
         self.sessions = Sessions(self.connection)
+        self._committed = (self.clock_ms, self.membership)
+        """Clock and membership as the last commit left them."""
 
     def _connect(self) -> None:
         self.connection, self.pinned, self.guard = open_writer(self.path, base=self._vfs)
@@ -91,12 +94,21 @@ class Writer:
 
     def commit(self, last: Entry) -> None:
         """Commit the open transaction as the application of everything up to `last`."""
+        if self.meter.impatient:
+            raise TakesLonger  # Something went on regardless of having been interrupted.
         self.guard.trusting = True
         self.meter.limit = NO_LIMIT
         self.sessions.save(last.index, last.term, self.clock_ms)
         self._control.execute("COMMIT")
         self.applied = Position(index=last.index, term=last.term)
+        self._committed = (self.clock_ms, self.membership)
         self.statements.refresh()
+
+    def drop(self) -> None:
+        """Roll back the transaction, and all that was remembered of what it applied."""
+        self.roll_back()
+        self.sessions.undo()
+        self.clock_ms, self.membership = self._committed
 
     def roll_back(self) -> None:
         """End the open transaction, if no statement has, and forget the schema it saw."""
