@@ -24,10 +24,12 @@ Serve = Callable[[list[Read]], None]
 class Reading:
     """The reads of this node's clients that do not run yet."""
 
-    def __init__(self, node: Node, serve: Serve) -> None:
-        """`serve` runs reads whose moment has come."""
+    def __init__(self, node: Node, serve: Serve, now_ms: Callable[[], int]) -> None:
+        """`serve` runs reads whose moment has come; `now_ms` is the core's clock, read anew: after
+        a pause the core itself may not have looked yet."""
         self._node = node
         self._serve = serve
+        self._now_ms = now_ms
         self._gathered: dict[bool, list[Read]] = {False: [], True: []}
         """By whether the leader's lease is enough."""
         self._asked: dict[int, tuple[list[Read], int]] = {}
@@ -76,7 +78,7 @@ class Reading:
         """At most so long ago this node held all that was committed; None: not known."""
         if self.level_at_ms is None:
             return None
-        return max(0, self._node.now - self.level_at_ms)
+        return max(0, self._now_ms() - self.level_at_ms)
 
     def ask(self) -> None:
         """One question to the core for all that gathered since the last lap."""

@@ -63,6 +63,9 @@ class World(Protocol):
     def query(self, reads: list[Read]) -> None:
         """Run reads on what is applied now, or later, and reply."""
 
+    def now_ms(self) -> int:
+        """The monotonic clock that the core lives by."""
+
     def clock_ms(self) -> int:
         """Wall-clock time, for commands."""
 
@@ -81,7 +84,7 @@ class Replica:
         self.node = node
         self.world = world
         self.proposals = Proposals()
-        self.reading = Reading(node, world.query)
+        self.reading = Reading(node, world.query, world.now_ms)
         self.writer = Writer(self)
         self._saving = False
         self._applying = False

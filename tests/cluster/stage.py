@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from raftsql.cluster.lane import in_full
 from raftsql.cluster.replica import Replica
 from raftsql.cluster.requests import Read, Write
 from raftsql.cluster.transactions import Step, Transaction
@@ -126,6 +127,7 @@ class World:
         self.roles: list[RoleChange] = []
         self.queries: list[Read] = []
         self.wall_ms = 1_000_000
+        self.now = 0
         self.disk_waits = False
         self.database_waits = False
         self.readers_wait = False
@@ -157,7 +159,7 @@ class World:
     def on_database(
         self, job: Callable[[], Any], then: Callable[[Any], None], *, small: bool = True
     ) -> None:
-        self._jobs.append(lambda: then(job()))
+        self._jobs.append(lambda: then(in_full(job)))
         if not self.database_waits:
             self.finish_jobs()
 
@@ -192,6 +194,9 @@ class World:
             else:
                 age = self.replica.reading.age_ms()
                 read.reply.page(page, self.replica.node.handed_out, -1 if age is None else age)
+
+    def now_ms(self) -> int:
+        return self.now
 
     def clock_ms(self) -> int:
         return self.wall_ms
@@ -238,6 +243,7 @@ class Stage:
     def advance(self, ms: int) -> None:
         """Time passes; the replica looks at its clock and for late clients."""
         self.now += ms
+        self.world.now = self.now
         self.node.tick(self.now)
         self.pump()
         self.replica.expire()

@@ -1,0 +1,26 @@
+"""A sample of the worlds of whole replicas, in every run of the tests; more of them by hand:
+`python -m tests.simulator.replicas --seeds 1000`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulator.replicas.world import simulate
+
+
+@pytest.mark.parametrize("seed", [*range(1, 25), 41, 59])
+def test_whole_replicas_keep_their_promises_whatever_happens(seed: int) -> None:
+    outcome = simulate(seed)
+    assert outcome.failure is None, (
+        f"{outcome.failure}\npython -m tests.simulator.replicas --seed {seed}\n{outcome.details}"
+    )
+    assert outcome.counts > 0
+
+
+def test_a_seed_is_a_history() -> None:
+    first, second = simulate(7), simulate(7)
+    assert (first.digest, first.counts, first.reads) == (
+        second.digest,
+        second.counts,
+        second.reads,
+    )
