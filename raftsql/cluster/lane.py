@@ -3,6 +3,8 @@
 The journal has one, and so has the database. A thread costs a job two hand-overs (about 60 µs and a
 quarrel over the interpreter), which is more than a small job takes; a big one would keep the loop,
 and so the heartbeats, waiting. So each job says whether it is small, and order is kept either way.
+What looks small and is not, is found out as it runs: it stops with `Longer`, and goes on in the
+thread.
 """
 
 from __future__ import annotations
@@ -11,11 +13,31 @@ import asyncio
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
+PATIENCE_UNITS: Final = 20
+"""What a job in the event loop may burn: 20,000 steps of SQLite's machine are 0.2 to 1 ms."""
+
 Job = tuple[Callable[[], Any], Callable[[Any], None]]
+
+
+class Longer(Exception):
+    """Raised by a small job that turned out not to be one; `rest` is what is left of it."""
+
+    def __init__(self, rest: Callable[[], Any]) -> None:
+        super().__init__("the job is not small")
+        self.rest = rest
+
+
+def in_full(job: Callable[[], T]) -> T:
+    """Do a job to its end, where there is time."""
+    try:
+        return job()
+    except Longer as longer:
+        rest: Callable[[], T] = longer.rest
+    return rest()
 
 
 class Lane:
@@ -48,11 +70,14 @@ class Lane:
         if small and self.free:
             try:
                 result = job()
+            except Longer as longer:
+                job = longer.rest
             except BaseException as error:
                 self._break(error)
                 return
-            then(result)
-            return
+            else:
+                then(result)
+                return
         self._under_way += 1
         self._jobs.put((job, then))
 
@@ -60,7 +85,7 @@ class Lane:
         while (item := self._jobs.get()) is not None:
             job, then = item
             try:
-                result = job()
+                result = in_full(job)
             except BaseException as error:
                 self._loop.call_soon_threadsafe(self._break, error)
                 return

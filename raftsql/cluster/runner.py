@@ -19,12 +19,13 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from raftsql.cluster.housekeeping import Housekeeping, LogBounds
-from raftsql.cluster.lane import Lane
+from raftsql.cluster.lane import PATIENCE_UNITS, Lane, Longer
 from raftsql.cluster.marking import Marking, Substitute
 from raftsql.cluster.opening import Stores, open_node
 from raftsql.cluster.querying import Querying
 from raftsql.cluster.replica import Replica
 from raftsql.cluster.requests import Read
+from raftsql.database.errors import TakesLonger
 from raftsql.database.machine import Machine
 from raftsql.database.readers import Readers
 from raftsql.raft.config import Config
@@ -38,6 +39,8 @@ log = logging.getLogger("raftsql.cluster")
 
 SMALL_ENTRIES = 8
 """A save or an apply of so few entries is done in place: see decision 0070."""
+SMALL_BYTES = 64 << 10
+"""And of so few bytes. What an apply burns is bounded apart: no size tells it."""
 SWITCH_SECONDS = 0.0005
 """How long a Python thread may keep the others waiting; the default of 5 ms ruins latency."""
 READ_THREADS = 4
@@ -165,7 +168,7 @@ class Runner:
     def save(self, save: Save) -> None:
         """Write to the journal: in place when little, but not while appends wait to leave."""
         alone = len(self.node.membership.members) <= 1
-        small = len(save.entries) <= SMALL_ENTRIES and (alone or not self.replica.leads)
+        small = _is_small(save.entries) and (alone or not self.replica.leads)
         self._journal.do(partial(self._write, save), self._saved, small=small)
 
     def _write(self, save: Save) -> Save:
@@ -185,16 +188,35 @@ class Runner:
         self._journal.do(job, then, small=False)
 
     def apply(self, entries: Sequence[Entry]) -> None:
-        """Apply in place when there is little to apply."""
-        self._database.do(
-            partial(self._apply, entries),
-            partial(self._applied, entries),
-            small=len(entries) <= SMALL_ENTRIES,
-        )
+        """Apply in place when there is little to apply, and it is as quick as it looks."""
+        small = _is_small(entries)
+        job = self._apply_briefly if small else self._apply
+        self._database.do(partial(job, entries), partial(self._applied, entries), small=small)
+
+    def _apply_briefly(self, entries: Sequence[Entry]) -> list[bytes | None]:
+        """Apply, but leave to the lane's thread what would keep heartbeats waiting."""
+        machine = self.stores.machine
+        try:
+            answers = machine.apply(entries, patience=PATIENCE_UNITS)
+        except TakesLonger as news:
+            raise Longer(partial(self._apply_rest, entries, news.answers)) from None
+        if machine.marker is not None and machine.marker.kind is CommandKind.VERIFY:
+            raise Longer(partial(self._apply_marked, entries, answers))
+        return answers
+
+    def _apply_rest(
+        self, entries: Sequence[Entry], answers: list[bytes | None]
+    ) -> list[bytes | None]:
+        return answers + self._apply(entries[len(answers) :])
 
     def _apply(self, entries: Sequence[Entry]) -> list[bytes | None]:
+        return self._apply_marked(entries, self.stores.machine.apply(entries))
+
+    def _apply_marked(
+        self, entries: Sequence[Entry], answers: list[bytes | None]
+    ) -> list[bytes | None]:
+        """Deal with the mark at which an apply ended, and go on until it is not one of these."""
         machine = self.stores.machine
-        answers = machine.apply(entries)
         while machine.marker is not None and machine.marker.kind is CommandKind.VERIFY:
             self.marking.verify(machine)
             answers += machine.apply(entries[len(answers) :])
@@ -309,3 +331,8 @@ class Runner:
             self.stores.machine.close()
             self.stores.journal.close()
         self.stores.datadir.close()
+
+
+def _is_small(entries: Sequence[Entry]) -> bool:
+    few = len(entries) <= SMALL_ENTRIES
+    return few and sum(len(entry.payload) for entry in entries) <= SMALL_BYTES

@@ -9,13 +9,15 @@ cluster's, every later statement is told why, until the client rolls back.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
 
+from raftsql.cluster.lane import PATIENCE_UNITS, Longer
 from raftsql.cluster.requests import DEFAULT_FUEL, Read, Reply, Write, out_of_time
+from raftsql.database.errors import TakesLonger
 from raftsql.database.readers import Page, Snapshot
 from raftsql.database.transaction import OpenTransaction
 from raftsql.raft.ready import Proposed
@@ -28,7 +30,9 @@ BODY_BYTES_MAX = 64 << 20
 """What a transaction may add up to in the log; a larger load goes in several."""
 
 SMALL_STATEMENTS = 16
-"""A request of so few statements runs in the event loop."""
+"""A request of so few statements runs in the event loop, while each of them is quick."""
+SMALL_BYTES = 1 << 20
+"""A transaction of more is committed beside the event loop."""
 
 NOTHING_DONE = encode(Done(0, 0))
 
@@ -257,6 +261,11 @@ class Transaction:
             self._wish = None
         self._writer.ended(self)
 
+    @property
+    def is_small(self) -> bool:
+        """Whether what it did can be committed, or undone, in no time."""
+        return self._size <= SMALL_BYTES and not (self.open and self.open.is_long)
+
     def idle_since(self, now_ms: int, bound_ms: int) -> bool:
         """Whether it holds the writer and its client has been silent for so long."""
         return self.state is State.OPEN and not self._busy and now_ms - self._touched_ms > bound_ms
@@ -299,25 +308,52 @@ class _Aside:
 def _run(
     open_: OpenTransaction, step: Step, *, clock_ms: int, seed: Callable[[], int]
 ) -> Done | Failed:
-    """Run a step's statements: all of them, or none if one fails; and sum up what they did."""
+    """Run a step in place; from a statement that takes long on, leave it to the lane's thread."""
+    work = _work(open_, step, clock_ms=clock_ms, seed=seed)
 
-    def execute(statement: Statement) -> Done | Failed:
-        return open_.execute(statement, clock_ms=clock_ms, seed=seed(), fuel=step.fuel)
+    def go_on() -> Done | Failed:
+        try:
+            next(work)
+        except StopIteration as stop:
+            answer: Done | Failed = stop.value
+            return answer
+        raise Longer(go_on)
+
+    return go_on()
+
+
+Work = Generator[None, None, Done | Failed]
+"""Yields where it has to go on elsewhere."""
+
+
+def _work(open_: OpenTransaction, step: Step, *, clock_ms: int, seed: Callable[[], int]) -> Work:
+    """Run a step's statements: all of them, or none if one fails; and sum up what they did."""
+    patience: int | None = PATIENCE_UNITS
+
+    def execute(statement: Statement) -> Work:
+        nonlocal patience
+        run = partial(open_.execute, statement, clock_ms=clock_ms, seed=seed(), fuel=step.fuel)
+        try:
+            return run(patience=patience)
+        except TakesLonger:
+            patience = None
+        yield
+        return run()
 
     if len(step.statements) == 1:
-        return execute(step.statements[0])
-    execute(_SAVEPOINT)
+        return (yield from execute(step.statements[0]))
+    yield from execute(_SAVEPOINT)
     done = Done(0, 0)
     changes = 0
     for statement in step.statements:
-        answer = execute(statement)
+        answer = yield from execute(statement)
         if isinstance(answer, Failed):
             for back in () if open_.aborted else (_ROLLBACK_TO, _RELEASE):
-                execute(back)
+                yield from execute(back)
             return answer
         done = answer
         changes += max(answer.changes, 0)
-    execute(_RELEASE)
+    yield from execute(_RELEASE)
     return Done(changes, done.last_insert_rowid)
 
 

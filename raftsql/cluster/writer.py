@@ -160,7 +160,9 @@ class Writer:
         transaction.state = State.ENDED
         assert transaction.open is not None, "a transaction that committed was open"
         self.world.on_database(
-            partial(transaction.open.commit, mine), partial(self.replica.applied, mine)
+            partial(transaction.open.commit, mine),
+            partial(self.replica.applied, mine),
+            small=transaction.is_small,
         )
 
     def ended(self, transaction: Transaction) -> None:
@@ -172,7 +174,7 @@ class Writer:
             return  # It never had the writer, or is just being given it and will come back here.
         self._open = None
         self._singles_turn = True
-        self.world.on_database(transaction.open.roll_back, _nothing)
+        self.world.on_database(transaction.open.roll_back, _nothing, small=transaction.is_small)
         if self._held:
             held, self._held = self._held, []
             self.replica.apply_now(held)
