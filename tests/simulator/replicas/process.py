@@ -13,6 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from raftsql.cluster.lane import in_full
 from raftsql.cluster.opening import found_cluster, open_node, settle
 from raftsql.cluster.replica import Replica
 from raftsql.cluster.requests import Read
@@ -218,7 +219,7 @@ class Process:
     ) -> None:
         """At once or later, but always in order."""
         if small and not self._jobs and not self._working and self.chance.random() < 0.5:
-            then(job())
+            then(in_full(job))
             return
         self._jobs.append((job, then))
         self._start_work()
@@ -230,7 +231,7 @@ class Process:
 
     def _work(self) -> None:
         job, then = self._jobs.popleft()
-        result = job()
+        result = in_full(job)
         self._working = False
         then(result)
         self._start_work()
