@@ -4,7 +4,7 @@ The judge reads tokens, so it has an answer without a schema. It takes the safe 
 read the clock is pinned, which costs nothing, because apply pins the environment of every
 command anyway. What no environment can pin is refused, with the place, the reason and what to
 write instead. What a token can't show (a function hidden in a view or a trigger of a restored
-file) is seen by SQLite's own prepare: `confirm` takes its word.
+file) SQLite's authorizer sees, on every node alike, when the command is applied.
 """
 
 from __future__ import annotations
