@@ -99,7 +99,7 @@ class App:
         shell.output.pager = pager.program(config.pager)
 
     def _prompt(self, config: Config) -> PromptSession[str]:
-        completer = ShellCompleter(self.reader.current, self._names)
+        completer = ShellCompleter(self.reader.current, self._names, self._nodes)
         return PromptSession(
             history=_history(config),
             lexer=PygmentsLexer(SqliteLexer),
@@ -186,6 +186,9 @@ class App:
                 print(f"-- {text}")
             else:
                 self._told.append(text)
+
+    def _nodes(self) -> list[str]:
+        return list(map(str, self.watcher.view.members))
 
     def _names(self) -> list[str]:
         with suppress(CommandError):

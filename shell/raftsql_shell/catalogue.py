@@ -31,7 +31,6 @@ class Catalogue:
     """The columns of each table and view."""
     views: set[str] = field(default_factory=set)
     functions: list[str] = field(default_factory=list)
-    nodes: list[str] = field(default_factory=list)
 
     def columns(self, table: str) -> list[str]:
         """A table's columns; the case of its name does not matter."""
@@ -79,4 +78,4 @@ class Reader:
         finally:
             with suppress(Exception):
                 connection.close()
-        self.catalogue = Catalogue(tables, views, sorted(functions), self.catalogue.nodes)
+        self.catalogue = Catalogue(tables, views, sorted(functions))

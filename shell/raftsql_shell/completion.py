@@ -36,10 +36,17 @@ _WORDS: Final = (*FREQUENT, *sorted(KEYWORDS - set(FREQUENT)))
 class ShellCompleter(Completer):
     """Offers what may come at the cursor."""
 
-    def __init__(self, catalogue: Callable[[], Catalogue], names: Callable[[], list[str]]) -> None:
+    def __init__(
+        self,
+        catalogue: Callable[[], Catalogue],
+        names: Callable[[], list[str]],
+        nodes: Callable[[], list[str]],
+    ) -> None:
         self._catalogue = catalogue
         self._names = names
         """Favorites and parameters."""
+        self._nodes = nodes
+        """The numbers of the cluster's members."""
 
     def get_completions(
         self, document: Document, complete_event: CompleteEvent
@@ -89,7 +96,7 @@ class ShellCompleter(Completer):
         elif kind == "NAME":
             offers = self._names()
         elif kind == "NODE":
-            offers = self._catalogue().nodes
+            offers = self._nodes()
         else:
             offers = [each for each in kind.split("|") if not each.isupper()]
         for offer in offers:

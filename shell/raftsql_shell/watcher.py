@@ -26,6 +26,7 @@ class View:
     reachable: bool = True
     known: bool = False
     """A node has said something about itself at all."""
+    members: tuple[int, ...] = ()
 
 
 class Watcher:
@@ -92,6 +93,7 @@ def view_of(seen: Seen) -> View:
         leader_address=picture.get("leader_address") or "",
         term=picture.get("term") or 0,
         known=True,
+        members=tuple(member["node_id"] for member in picture.get("members", ())),
     )
 
 

@@ -19,14 +19,13 @@ CATALOGUE = Catalogue(
     },
     {"recent"},
     ["count", "max", "upper"],
-    ["1", "2"],
 )
 
 
 def offers(text: str, *, asked: bool = True) -> list[str]:
     cursor = text.index("|")
     document = Document(text.replace("|", ""), cursor)
-    completer = ShellCompleter(lambda: CATALOGUE, lambda: ["mine"])
+    completer = ShellCompleter(lambda: CATALOGUE, lambda: ["mine"], lambda: ["1", "2"])
     found = completer.get_completions(document, CompleteEvent(completion_requested=asked))
     return [completion.text for completion in found]
 

@@ -15,7 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raftsql_shell import literals
-from raftsql_shell.formats import ABOUT, MODES, cells, format_of
+from raftsql_shell.formats import ABOUT, MODES, format_of
+from raftsql_shell.formats.cells import cut, number, text_of, width_of
+from raftsql_shell.formats.delimited import _unquoted
+from raftsql_shell.formats.grid import SAMPLE_ROWS
+from raftsql_shell.formats.objects import unique
+from raftsql_shell.formats.sql import insert
+from raftsql_shell.formats.upright import vertical
 from raftsql_shell.look import Look, Row
 
 VALUES = st.one_of(
@@ -51,7 +57,7 @@ def test_csv_is_read_back_as_what_was_written(rows: list[Row]) -> None:
 def plain(value: object) -> str:
     if isinstance(value, float) and value not in (float("inf"), float("-inf")):
         return msgspec.json.encode(value).decode()
-    return cells.number(value) if isinstance(value, float) else str(value)
+    return number(value) if isinstance(value, float) else str(value)
 
 
 @given(TABLES)
@@ -88,7 +94,7 @@ def test_a_literal_is_read_back_by_sqlite(value: object) -> None:
 
 def test_wide_letters_keep_the_lines_of_a_grid_straight() -> None:
     text = written("box", ["日本"], [("e\u0301",), ("👍",), ("語語語",)])
-    assert {cells.width_of(line) for line in text.splitlines()} == {10}
+    assert {width_of(line) for line in text.splitlines()} == {10}
 
 
 def test_what_would_program_the_terminal_is_shown_as_a_picture() -> None:
@@ -105,7 +111,7 @@ def test_a_row_that_is_wider_than_the_screen_turns_the_result_upright() -> None:
 
 
 def test_a_longer_value_after_the_sample_is_shown_whole() -> None:
-    sample = [("x",)] * 10_000
+    sample = [("x",)] * SAMPLE_ROWS
     batches: Iterator[list[Row]] = iter([sample, [("a longer one",)]])
     text = "".join(format_of("box")(["c"], batches, Look()))
     assert "│ a longer one │" in text
@@ -127,3 +133,52 @@ def test_a_result_is_streamed_in_constant_memory(mode: str) -> None:
 
 def test_every_mode_has_a_description() -> None:
     assert set(ABOUT) == set(MODES)
+
+
+def test_columns_of_one_name_are_numbered() -> None:
+    assert unique(["a", "b", "a", "a_2", "a"]) == ["a", "b", "a_2", "a_2_2", "a_3"]
+
+
+def test_a_text_is_cut_by_the_cells_that_it_takes() -> None:
+    assert [cut("日本語", width) for width in (0, 6, 5, 4, 1)] == [
+        "日本語",
+        "日本語",
+        "日本…",
+        "日…",
+        "…",
+    ]
+    assert cut("abcdef", 4) == "abc…"
+    assert text_of("a\tb", "") == "a␉b"
+
+
+@pytest.mark.parametrize(
+    ("row", "plain"),
+    [
+        ((1, "a b", 1.5), True),
+        ((1, "日本", None), True),
+        ((None, None, None), True),
+        ((1, "a,b", 1.5), False),
+        ((1, 'a"b', 1.5), False),
+        ((1, "a\nb", 1.5), False),
+        ((1, "", 1.5), False),
+        ((1, b"a", 1.5), False),
+        ((1, "a", float("inf")), False),
+    ],
+)
+def test_only_rows_that_need_no_quotes_take_the_short_way(row: Row, plain: bool) -> None:
+    assert (_unquoted([row], "") is not None) == plain
+
+
+def test_the_short_way_and_the_long_way_write_the_same() -> None:
+    plain: list[Row] = [(1, "a b", 1e22, None), (-5, "]", 0.1, None), (7, "null", 2.0, None)]
+    short = written("csv", ["a", "b", "c", "d"], plain, headers=False)
+    long = written("csv", ["a", "b", "c", "d"], [*plain, (0, '"', 0.0, b"")], headers=False)
+    assert long.startswith(short)
+    assert short == "1,a b,1e22,\n-5,],0.1,\n7,null,2.0,\n"
+
+
+def test_rows_on_end_and_inserts_need_no_screen() -> None:
+    batches: Iterator[list[Row]] = iter([[(1,)]])
+    assert "".join(vertical(["a"], batches, Look())).startswith("*" * 27 + " 1. row ")
+    batches = iter([[("it's",)]])
+    assert "".join(insert(["a"], batches, Look(table="t"))) == "INSERT INTO t(a) VALUES('it''s');\n"

@@ -63,17 +63,17 @@ def _unquoted(batch: list[Row], null: str | None) -> str | None:
     `null` stands for NULL; without it, a NULL needs more.
     """
     columns: list[Sequence[Any]] = list(zip(*batch, strict=True))
-    rows = batch
+    nulls = False
     for number, column in enumerate(columns):
-        kinds = set(map(type, column))
-        if type(None) in kinds and null is not None and "" not in column:
-            columns[number] = [null if value is None else value for value in column]
+        values, kinds = column, set(map(type, column))
+        if type(None) in kinds and null is not None:
+            nulls = True
             kinds.discard(type(None))
-            rows = []
-        if not _needs_nothing(column, kinds):
+            values = [value for value in column if value is not None]
+            columns[number] = [null if value is None else value for value in column]
+        if not _needs_nothing(values, kinds):
             return None
-    if not rows:
-        rows = list(zip(*columns, strict=True))
+    rows = list(zip(*columns, strict=True)) if nulls else batch
     lines = _encode_lines(rows).decode().replace('"', "")
     return lines[1:-2].replace("]\n[", "\n") + "\n"
 
