@@ -40,15 +40,18 @@ class AdminService(AdminServicer):
         self._address = address
         self._runner: Runner | None = None
         self._siblings: Siblings | None = None
-        self._backups: Backups | None = None
+        self.backups: Backups | None = None
+        """Gives copies, once the node runs."""
         self._restores: Restores | None = None
         self.waits_for = "starting"
+        self.more: dict[str, Callable[[], Any]] = {}
+        """What else the status says, by name."""
 
     def attach(self, runner: Runner, siblings: Siblings, mode: Mode) -> None:
         """The node belongs to a cluster."""
         self._runner = runner
         self._siblings = siblings
-        self._backups = Backups(runner)
+        self.backups = Backups(runner)
         self._restores = Restores(runner, siblings, mode)
 
     async def Status(self, _: admin_pb2.StatusRequest, context: Context) -> admin_pb2.StatusReply:
@@ -57,6 +60,7 @@ class AdminService(AdminServicer):
             picture = status.unformed(self._address, self.waits_for)
         else:
             picture = status.picture(self._runner, self._address)
+            picture |= {name: tell() for name, tell in self.more.items()}
         return admin_pb2.StatusReply(json=status.as_json(picture))
 
     async def AddMember(
@@ -140,9 +144,9 @@ class AdminService(AdminServicer):
     ) -> AsyncIterator[admin_pb2.BackupPart]:
         """Give a copy of the database, as it is on this node."""
         await self._running(context)
-        assert self._backups is not None, "a running node gives backups"
+        assert self.backups is not None, "a running node gives backups"
         try:
-            async for part in self._backups.stream(stale=request.stale):
+            async for part in self.backups.stream(stale=request.stale):
                 yield part
         except NoBackup as error:
             await self._abort(context, str(error))

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import zlib
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import IO, Any, Final, NamedTuple
@@ -29,7 +30,7 @@ from raftsql.database.snapshot import new_digest, open_closed
 from raftsql.server import restoring, verifying
 from raftsql.server.destinations import Destination, NoDestination, one_file
 from raftsql.server.operate import DEFAULT_URL, NotDone, Unreachable
-from raftsql.server.packing import settle, unfinished
+from raftsql.server.packing import damage, settle, unfinished
 from raftsql.server.reaching import PART_BYTES, Failed, Progress, admin, cluster, leader, share
 from raftsql_proto import admin_pb2
 
@@ -48,7 +49,16 @@ def run(name: str, parser: argparse.ArgumentParser, arguments: list[str]) -> int
     flags(parser)
     options = parser.parse_args(arguments)
     # Told to stop, it removes what it has begun.
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _reported(name, do, options)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _reported(
+    name: str, do: Callable[[argparse.Namespace], int], options: argparse.Namespace
+) -> int:
     try:
         return do(options)
     except KeyboardInterrupt:
@@ -117,13 +127,10 @@ def _backup(options: argparse.Namespace) -> int:
 
 
 def _check(path: Path, address: str) -> None:
-    """A copy of a damaged page is a damaged page, and nobody may want to hear of it later."""
-    with closing(open_closed(path)) as connection:
-        findings = connection.execute("PRAGMA quick_check(1)").fetchall()
-    if findings != [("ok",)]:
+    if finding := damage(path):
         raise Failed(
-            f"the database of the node at {address} is damaged, and so would the backup be: "
-            f"{findings[0][0]}. Take it from another node with --node, and see `raftsql verify`"
+            f"the database of the node at {address} is damaged, and so is its copy: {finding}. "
+            "Take the backup from another node with --node, and see `raftsql verify`"
         )
 
 

@@ -32,7 +32,9 @@ from raftsql.rpc.shipping import Bandwidth
 from raftsql.rpc.sibling_service import SiblingService
 from raftsql.rpc.siblings import Siblings
 from raftsql.server import beginning
+from raftsql.server.destinations import destination
 from raftsql.server.forming import Forming, Place
+from raftsql.server.schedule import Schedule
 from raftsql.server.settings import ServeSettings
 from raftsql.server.supply import Supply
 from raftsql.sql.commands import Restore
@@ -99,7 +101,21 @@ class Host:
         runner.start(self)
         if place.founding is None:
             self._task(self._tell_address())
+        if settings.backup_to:
+            self._schedule_backups(runner)
         return runner
+
+    def _schedule_backups(self, runner: Runner) -> None:
+        assert self.admin.backups is not None, "a running node gives backups"
+        schedule = Schedule(
+            runner,
+            self.admin.backups,
+            destination(self.settings.backup_to),
+            every_seconds=self.settings.backup_every_seconds,
+            keep=self.settings.backup_keep,
+        )
+        self.admin.more["backup"] = schedule.picture
+        self._task(schedule.run())
 
     def _task(self, coroutine) -> None:  # type: ignore[no-untyped-def]
         task = asyncio.get_running_loop().create_task(coroutine)

@@ -7,10 +7,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import apsw
+
+from raftsql.database.snapshot import open_closed
 from raftsql.server.reaching import PART_BYTES
 
 GZIP: Final = b"\x1f\x8b"
@@ -52,6 +55,17 @@ def unpacked(path: Path) -> Iterator[Path]:
         with plain(path) as source, target_path.open("wb") as target:
             shutil.copyfileobj(source, target, PART_BYTES)
         yield target_path
+
+
+def damage(path: Path) -> str:
+    """What is wrong with a closed database file, or "". A copy of a damaged page is damaged too,
+    and nobody wants to hear of it first when the copy is needed."""
+    with closing(open_closed(path)) as connection:
+        try:
+            ((finding,), *_) = connection.execute("PRAGMA quick_check(1)").fetchall()
+        except apsw.Error as error:
+            return str(error)
+    return "" if finding == "ok" else str(finding)
 
 
 def settle(file: Path, target: Path) -> None:

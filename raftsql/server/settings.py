@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from raftsql.server.destinations import NoDestination, destination
+
 
 class BadSettings(Exception):
     """A setting can't be used; the message says which, and what to do."""
@@ -92,6 +94,9 @@ SETTINGS: Final = (
     Setting("log_entries_max", positive, 200_000, "the log is shortened when it is longer", "N"),
     Setting("log_tail_entries", positive, 20_000, "what stays of it for slow followers", "N"),
     Setting("ship_bytes_per_second", positive, 200 << 20, "bound on sending a snapshot", "N"),
+    Setting("backup_to", str, "", "take backups by the clock, to this folder or s3://…", "URL"),
+    Setting("backup_every_seconds", positive, 86_400, "how often, if anybody wrote", "N"),
+    Setting("backup_keep", positive, 7, "how many are kept there", "N"),
     Setting("allow_fingerprint", str, "", "accept peers of this other fingerprint", "TEXT"),
     Setting("insecure", flag, False, "listen beyond loopback without TLS and users"),
     Setting("log_level", choice("debug", "info", "warning", "error"), "info", "what is logged",
@@ -119,6 +124,9 @@ class ServeSettings:
     log_entries_max: int
     log_tail_entries: int
     ship_bytes_per_second: int
+    backup_to: str
+    backup_every_seconds: int
+    backup_keep: int
     allow_fingerprint: str
     insecure: bool
     log_level: str
@@ -186,6 +194,11 @@ def _check(settings: ServeSettings) -> None:
         raise BadSettings("drift_ms must be less than lease_ms")
     if settings.bootstrap_expect and settings.bootstrap_expect > 1 and not settings.join:
         raise BadSettings("--bootstrap-expect needs --join: where are the others to be found?")
+    if settings.backup_to:
+        try:
+            destination(settings.backup_to)
+        except NoDestination as error:
+            raise BadSettings(f"backup_to: {error}") from error
     host = settings.listen.rpartition(":")[0]
     if not settings.insecure and not _is_loopback(host):
         raise BadSettings(

@@ -1,0 +1,94 @@
+"""The operator's commands where no cluster is, or before one is asked."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from raftsql.server.cli import main
+from raftsql.server.reaching import Progress, share
+from raftsql.server.restoring import add_flags as restore_flags
+from raftsql.server.verifying import add_flags as verify_flags
+from tests.operations.nodes import free_ports
+
+Main = Callable[..., int]
+
+
+@pytest.fixture
+def nobody() -> str:
+    return f"127.0.0.1:{free_ports(1)[0]}"
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Path:
+    path = tmp_path / "given.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t(a)")
+        connection.commit()
+    return path
+
+
+def test_where_no_node_answers_the_code_is_three(
+    nobody: str, given: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (
+        ["backup", str(tmp_path / "b.db")],
+        ["restore", str(given), "--yes"],
+        ["verify"],
+    ):
+        assert main([*command, "--url", nobody]) == 3
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert nobody in said.err
+    assert not (tmp_path / "b.db").exists()
+
+
+def test_a_database_that_was_not_closed_is_not_sent(
+    nobody: str, given: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(given)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("INSERT INTO t VALUES (1)")
+        connection.commit()
+        assert main(["restore", str(given), "--yes", "--url", nobody]) == 1
+    assert "given.db-wal holds a part of it" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_said_before_anybody_is_asked(
+    nobody: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["restore", str(tmp_path / "none.db"), "--yes", "--url", nobody]) == 1
+    assert "none.db" in capsys.readouterr().err
+
+
+def test_a_url_that_names_no_file_is_said_before_anybody_is_asked(
+    nobody: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["backup", "s3://bucket", "--url", nobody]) == 1
+    assert "names no file" in capsys.readouterr().err
+
+
+def test_progress_is_for_terminals_only(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress()
+    progress.show("half of it")
+    progress.end()
+    assert capsys.readouterr().err == ""
+    assert share(5 << 20, 10 << 20) == "5 of 10 MiB, 50 %"
+    assert share(0, 0) == "0 of 0 MiB, 0 %"
+
+
+def test_each_command_explains_its_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    assert restore_flags is not verify_flags
+    for command, flags in {
+        "backup": ("--node", "--sql", "--gzip", "--force", "--unchecked", "--json"),
+        "restore": ("--yes", "--json"),
+        "verify": ("--file", "--timeout", "--json"),
+    }.items():
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        text = capsys.readouterr().out
+        assert all(flag in text for flag in flags), f"{command} hides a flag"
