@@ -47,7 +47,6 @@ _DATE_LITERAL: Final = re.compile(r"[-+0-9.]")
 """How a time that is not 'now' begins; 'now', 'subsec' and what SQLite may add begin otherwise."""
 _CATALOGUES: Final = ("SQLITE_SCHEMA", "SQLITE_MASTER")
 _PURE: Final = Pure()
-_ILLEGAL: Final = TokenKind.ILLEGAL
 _LOGGED: Final = (StatementKind.WRITE, StatementKind.DDL)
 
 
@@ -87,7 +86,7 @@ def _unreadable(text: str, tokens: list[Token]) -> Refused | None:
         why = "half a surrogate pair is no character and has no UTF-8 form"
         return Refused("a lone surrogate", surrogate.start(), 1, why, "write whole characters")
     for token in tokens:
-        if token.kind is _ILLEGAL:
+        if token.kind is TokenKind.ILLEGAL:
             return _illegal(token)
     return None
 
@@ -130,7 +129,7 @@ def _cross_examined(text: str, tokens: list[Token], verdict: Verdict) -> Verdict
 
 def _strict_refusal(call: Call) -> Refused:
     return Refused(
-        f"{call.name.lower()}",
+        call.name.lower(),
         call.position,
         len(call.name),
         "it depends on clock or chance, and this cluster runs in strict mode",
@@ -183,7 +182,7 @@ def _function_reason(token: Token, name: Name, is_logged: bool) -> Reason | None
         return FORBIDDEN_FUNCTIONS[key]
     if key in LOCAL_FUNCTIONS:
         return LOCAL_FUNCTIONS[key] if is_logged else None
-    is_keyword = token.kind is TokenKind.WORD and key in KEYWORDS
+    is_keyword = token.kind is WORD and key in KEYWORDS
     if is_keyword or not name.is_certain:
         return None
     return Reason("SQLite has no such function", "use a built-in one, or compute it in the program")
@@ -239,7 +238,7 @@ def _is_date_literal(argument: list[Token]) -> bool:
     token = argument[0]
     if token.kind is TokenKind.NUMBER:
         return True
-    return token.kind is TokenKind.STRING and _DATE_LITERAL.match(token.key) is not None
+    return token.kind is STRING and _DATE_LITERAL.match(token.key) is not None
 
 
 def _module_refusal(tokens: list[Token]) -> Refused | None:
@@ -247,7 +246,7 @@ def _module_refusal(tokens: list[Token]) -> Refused | None:
     if [token.key for token in tokens[:3]] != ["CREATE", "VIRTUAL", "TABLE"]:
         return None
     for place in range(3, len(tokens) - 1):
-        if tokens[place].key == "USING" and tokens[place].kind is TokenKind.WORD:
+        if tokens[place].key == "USING" and tokens[place].kind is WORD:
             return _judge_module(tokens, place + 1)
     return None
 
