@@ -1,16 +1,13 @@
-"""What a command's seed and clock are made into: chance and SQLite's notion of time.
+"""What a command's seed is made into: the numbers that random() and randomblob() give.
 
 The generator is splitmix64, small enough to be ours for ever: no release of Python or of a
-library can change what an old log replays to. `docs` and tests hold its published numbers.
+library can change what an old log replays to. A test holds its published numbers (decision 0023).
 """
 
 from __future__ import annotations
 
 import hashlib
 from typing import Final
-
-JULIAN_EPOCH_MS: Final = 210_866_760_000_000
-"""1970-01-01 00:00 UTC as SQLite counts: milliseconds since noon, 24 November 4714 BC."""
 
 WORDS_BYTES_MAX: Final = 1_024
 """Up to here randomblob() is made of words; a key or an identifier is far below."""
@@ -52,8 +49,3 @@ class Chance:
 
     def _words(self, count: int) -> bytes:
         return b"".join([self.word().to_bytes(8, "little") for _ in range(count)])
-
-
-def julian_ms(unix_ms: int) -> int:
-    """A clock in milliseconds since 1970 as SQLite's VFS wants it (xCurrentTimeInt64)."""
-    return unix_ms + JULIAN_EPOCH_MS

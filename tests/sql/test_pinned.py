@@ -1,13 +1,12 @@
-"""The seeded generator keeps its numbers for ever, and time is SQLite's."""
+"""The seeded generator keeps its numbers for ever."""
 
 from __future__ import annotations
 
 import hashlib
 
-import apsw
 import pytest
 
-from raftsql.sql.pinned import Chance, julian_ms
+from raftsql.sql.pinned import Chance
 
 
 def test_the_generator_gives_the_published_numbers_of_splitmix64() -> None:
@@ -57,8 +56,3 @@ def test_a_long_blob_is_shake_of_two_words() -> None:
 @pytest.mark.parametrize("size", [0, -5, 1])
 def test_a_blob_has_at_least_one_byte(size: int) -> None:
     assert len(Chance(3).blob(size)) == 1
-
-
-def test_the_clock_is_sqlites_julian_day() -> None:
-    ((day,),) = apsw.Connection(":memory:").execute("SELECT julianday(1700000000, 'unixepoch')")
-    assert julian_ms(1_700_000_000_000) == round(day * 86_400_000)
