@@ -114,8 +114,6 @@ PURE_MODULES: Final = words(
 )
 """What CREATE VIRTUAL TABLE may use: they keep their rows in ordinary tables of the database."""
 
-PURE_TABLE_FUNCTIONS: Final = frozenset({"JSON_EACH", "JSON_TREE", "FTS3TOKENIZE"})
-
 LOCAL_MODULES: Final = {
     "DBSTAT": Reason(
         "it tells how the pages of this node's own file lie, which differs from node to node",
