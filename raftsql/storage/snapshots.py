@@ -14,7 +14,6 @@ The digest is SHA-256 over the whole file; a chunk on its way carries a CRC-32C.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,15 +110,8 @@ class Snapshots:
                 self._files.unlink(self._folder / name)
         return Receiving(self, self._files, wanted, self._files.create(wanted.path), 0)
 
-    def chunks(self, snapshot: Snapshot, *, offset: int, chunk_bytes: int) -> Iterator[Chunk]:
-        """The snapshot from `offset` on in pieces; CorruptSnapshot if the file ends too early."""
-        while offset < snapshot.size:
-            chunk = self.chunk(snapshot, offset=offset, chunk_bytes=chunk_bytes)
-            yield chunk
-            offset += len(chunk.data)
-
     def chunk(self, snapshot: Snapshot, *, offset: int, chunk_bytes: int) -> Chunk:
-        """One piece of a snapshot."""
+        """One piece of a snapshot; CorruptSnapshot if the file ends too early."""
         file = self._opened(snapshot.path)
         try:
             data = file.read(offset, min(chunk_bytes, snapshot.size - offset))
@@ -146,11 +138,6 @@ class Snapshots:
         self._files.unlink(described)
         self._files.sync_folder(self._folder)
         self._files.unlink(snapshot.path)
-
-    def keep_newest(self, count: int) -> None:
-        """Remove all but the newest `count` snapshots."""
-        for snapshot in self.all()[: -count or None]:
-            self.delete(snapshot)
 
     def _settle(self, source: Path, meta: SnapshotMeta, size: int, digest: bytes) -> Snapshot:
         """Give a durable file its final name, then write what makes it a snapshot."""

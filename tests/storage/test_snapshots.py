@@ -36,9 +36,17 @@ def send(receiving: Receiving, upto: int = len(CONTENT)) -> None:
 def content(snapshots: Snapshots) -> bytes:
     newest = snapshots.newest()
     assert newest is not None
-    chunks = list(snapshots.chunks(newest, offset=0, chunk_bytes=777))
+    chunks = [
+        snapshots.chunk(newest, offset=offset, chunk_bytes=777)
+        for offset in range(0, newest.size, 777)
+    ]
     assert all(crc32c(chunk.data) == chunk.crc for chunk in chunks)
     return b"".join(chunk.data for chunk in chunks)
+
+
+def keep_newest(snapshots: Snapshots) -> None:
+    for older in snapshots.all()[:-1]:
+        snapshots.delete(older)
 
 
 def test_a_received_snapshot_is_there_after_a_restart(tmp_path: Path) -> None:
@@ -159,7 +167,7 @@ def test_old_snapshots_are_deleted_and_the_newest_kept() -> None:
         send(receiving)
         receiving.finish()
     oldest = snapshots.all()[0]
-    snapshots.keep_newest(1)
+    keep_newest(snapshots)
     assert [snapshot.meta.last.index for snapshot in snapshots.all()] == [200]
     assert len(files.names(FOLDER)) == 2
     with pytest.raises(UnknownSnapshot):
@@ -211,7 +219,7 @@ def receive_all(files: MemoryFiles) -> None:
     receiving.note()
     send(receiving)
     receiving.finish()
-    snapshots.keep_newest(1)
+    keep_newest(snapshots)
 
 
 def with_an_older_one() -> MemoryFiles:
