@@ -15,7 +15,7 @@ from pathlib import Path
 
 from crc32c import crc32c
 
-from raftsql.raft.messages import Entry, HardState, Position
+from raftsql.raft.messages import NOBODY, ORIGIN, Entry, HardState, Position
 from raftsql.storage.batch import ALIGNMENT, RECORD, Batch
 from raftsql.storage.files import File
 
@@ -84,9 +84,9 @@ class Segment:
         # The lowest `prev` of its batches: entries above it in earlier segments are replaced.
         self.cut: int | None = None
         # The journal's state after the last batch.
-        self.state = HardState(0, 0)
-        self.base = Position(0, 0)
-        self.last = Position(0, 0)
+        self.state = HardState(0, NOBODY)
+        self.base = ORIGIN
+        self.last = ORIGIN
         # Indexes of records, and their offsets. They grow at the end, the offsets first, and are
         # replaced when they shrink: a reader in another thread always sees a pair that fits.
         self.samples = (array("Q"), array("Q"))
