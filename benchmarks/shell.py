@@ -6,6 +6,7 @@ It makes and drops tables whose names begin with shell_benchmark in the cluster 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import subprocess
 import sys
@@ -16,6 +17,11 @@ from pathlib import Path
 from statistics import median
 
 from raftsql_driver import connect
+from raftsql_shell.formats import MODES
+from raftsql_shell.look import Look
+from raftsql_shell.output import Output
+from raftsql_shell.session import Session
+from raftsql_shell.shell import Shell
 
 STARTS = 11
 TABLE_ROWS = 10_000
@@ -30,7 +36,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, metavar="N")
     options = parser.parse_args()
     starts(options.url)
-    for mode in ("box", "table", "column", "markdown", "vertical", "json"):
+    for mode in MODES:
         shown(options.url, mode)
     for mode in ("csv", "tsv", "jsonl", "insert"):
         streamed(options.url, mode, options.rows)
@@ -39,9 +45,9 @@ def main() -> None:
 
 def starts(url: str) -> None:
     """`raftsql -c 'SELECT 1'`, from the start of the process to its end."""
-    seconds = sorted(timed(lambda: shell(url, "-c", "SELECT 1")) for _ in range(STARTS))
+    seconds = sorted(timed(lambda: run(url, "-c", "SELECT 1")) for _ in range(STARTS))
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    shell(url, "-c", "SELECT 1")
+    run(url, "-c", "SELECT 1")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     work = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(
@@ -51,11 +57,16 @@ def starts(url: str) -> None:
 
 
 def shown(url: str, mode: str) -> None:
-    """A result of ten thousand rows and four columns, without the start of the process."""
+    """A result of ten thousand rows and four columns: run, fetched and written."""
     sql = NUMBERS.format(rows=TABLE_ROWS) + SOME_COLUMNS
-    empty = min(timed(lambda: shell(url, "--format", mode, "-c", "SELECT 1")) for _ in range(3))
-    whole = min(timed(lambda: shell(url, "--format", mode, "-c", sql)) for _ in range(3))
-    print(f"{TABLE_ROWS:,} rows, {mode}: {whole - empty:.3f} s")
+    session = Session(url)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:
+        shell = Shell(session, Look(mode=mode), output=Output(nowhere))
+        seconds = sorted(timed(lambda: shell.statement(sql)) for _ in range(STARTS))
+    session.close()
+    print(
+        f"{TABLE_ROWS:,} rows, {mode}: median {median(seconds):.3f} s, fastest {seconds[0]:.3f} s"
+    )
 
 
 def streamed(url: str, mode: str, rows: int) -> None:
@@ -91,13 +102,13 @@ def loaded(url: str, rows: int) -> None:
         file.flush()
         size_mib = Path(file.name).stat().st_size >> 20
         drop = "DROP TABLE IF EXISTS shell_benchmark"
-        shell(url, "-c", drop)
-        seconds = timed(lambda: shell(url, "-c", f".import {file.name} shell_benchmark"))
-        shell(url, "-c", drop)
+        run(url, "-c", drop)
+        seconds = timed(lambda: run(url, "-c", f".import {file.name} shell_benchmark"))
+        run(url, "-c", drop)
     print(f"import of {rows:,} csv rows ({size_mib} MiB): {seconds:.1f} s, {rows / seconds:,.0f}/s")
 
 
-def shell(url: str, *arguments: str) -> None:
+def run(url: str, *arguments: str) -> None:
     """Run the shell, and throw away what it says."""
     command = [sys.executable, "-m", "raftsql_shell", url, "--timeout", "600", *arguments]
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)

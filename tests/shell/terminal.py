@@ -74,6 +74,21 @@ class Terminal:
         """Wait until a text is on the screen."""
         return self._until(lambda: self.screen().count(text) >= times, f"{text!r} to appear")
 
+    def insist(self, key: str, text: str) -> Terminal:
+        """Press a key until a text appears, as people do with Ctrl-C.
+
+        Python loses a signal that comes in the microseconds before a thread sleeps on a lock.
+        """
+        give_up_at = time.monotonic() + WAIT_S
+        while text not in self.screen():
+            if time.monotonic() > give_up_at:
+                raise AssertionError(f"waited for {text!r}; the screen shows:\n{self.screen()}")
+            self.type(key)
+            until = time.monotonic() + 2.0
+            while text not in self.screen() and self._read(until):
+                pass
+        return self
+
     def screen(self) -> str:
         """What a person sees."""
         return "\n".join(line.rstrip() for line in self._screen.display).rstrip()

@@ -112,7 +112,7 @@ def test_control_c_cancels_the_statement_on_the_server(
     server.faults.slow_s = 60.0
     terminal.type("SELECT 'slow';\r")
     server.wait_for_sql("'slow'")
-    terminal.type(CTRL_C).see("cancelled")
+    terminal.insist(CTRL_C, "cancelled")
     server.wait_for_cancel()
     server.faults.slow_s = 0.0
     terminal.enter("SELECT 'quick' || 'ly' AS x;").see("quickly │")
@@ -128,7 +128,7 @@ def test_a_cancelled_statement_rolls_its_transaction_back_and_says_so(
     server.faults.slow_s = 60.0
     terminal.type("INSERT INTO t VALUES(2);\r")
     server.wait_for_sql("VALUES(2)")
-    terminal.type(CTRL_C).see("the transaction was rolled back")
+    terminal.insist(CTRL_C, "the transaction was rolled back")
     server.faults.slow_s = 0.0
     terminal.enter("SELECT count(*) AS left_over FROM t;").see("│         0 │")
 

@@ -141,7 +141,7 @@ def test_control_c_cancels_a_query_that_would_never_end(node: Nodes) -> None:
         reading = time.monotonic() + READY_S
         while node.status(node.addresses[0]).get("reads_waiting") and time.monotonic() < reading:
             pass
-        terminal.type("\x03").see("cancelled")
+        terminal.insist("\x03", "cancelled")
         terminal.enter("SELECT 'still ' || 'alive' AS x;").see("still alive │")
     finally:
         terminal.close()
