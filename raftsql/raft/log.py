@@ -88,7 +88,7 @@ class Log:
         index = min(limit.index, self.last.index)
         while index > self.base.index:
             term = self.term(index)
-            assert term is not None
+            assert term is not None, "every entry between base and last has a term"
             if term <= limit.term:
                 return Position(index, term)
             index = self._run_firsts[bisect_right(self._run_firsts, index) - 1] - 1
@@ -111,7 +111,7 @@ class Log:
         assert first > self.committed, (
             f"a committed entry never changes: {first} conflicts, {self.committed} is committed"
         )
-        assert first > self.base.index
+        assert first > self.base.index, "what lies up to the base is no part of the log"
         if first < self._tail_first:
             self._tail, self._tail_first, self._tail_bytes = [], first, 0
         else:
