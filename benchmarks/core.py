@@ -16,9 +16,9 @@ from collections.abc import Sequence
 
 from raftsql.raft.config import Config
 from raftsql.raft.log import Log
-from raftsql.raft.membership import Member, Membership
+from raftsql.raft.membership import Member, Membership, first_membership_entry
 from raftsql.raft.messages import Entry, Envelope, HardState, Position
-from raftsql.raft.node import Node, first_membership_entry
+from raftsql.raft.node import Node
 
 PAYLOAD = b"x" * 100
 BATCHES = (1, 10, 100, 1000)

@@ -18,9 +18,9 @@ from raftsql.database.machine import Machine
 from raftsql.database.readers import Readers
 from raftsql.raft.config import Config
 from raftsql.raft.log import Log
-from raftsql.raft.membership import Membership, decode
+from raftsql.raft.membership import Membership, decode, first_membership_entry
 from raftsql.raft.messages import HardState
-from raftsql.raft.node import Node, first_membership_entry
+from raftsql.raft.node import Node
 from raftsql.storage.datadir import DataDir
 from raftsql.storage.files import Files
 from raftsql.storage.journal import Journal

@@ -63,6 +63,11 @@ _encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Membership).decode
 
 
+def first_membership_entry(membership: Membership) -> Entry:
+    """The entry that every founding member's log starts with."""
+    return Entry(term=1, index=1, kind=EntryKind.MEMBERSHIP, payload=membership.encode())
+
+
 class AddMember(msgspec.Struct, frozen=True, tag=True):
     """A new node listens; with `promote` it becomes a voter when it has caught up."""
 

@@ -22,7 +22,6 @@ from raftsql.raft.messages import (
     Append,
     AppendAccepted,
     Entry,
-    EntryKind,
     Envelope,
     HardState,
     Heartbeat,
@@ -582,8 +581,3 @@ class Node:
         if request.pre:
             return request.term > self.term
         return request.term == self.term and self.vote in (NOBODY, source)
-
-
-def first_membership_entry(membership: Membership) -> Entry:
-    """The entry that every founding member's log starts with."""
-    return Entry(term=1, index=1, kind=EntryKind.MEMBERSHIP, payload=membership.encode())

@@ -20,7 +20,7 @@ from raftsql.database.machine import Machine
 from raftsql.database.readers import Page, Readers
 from raftsql.raft.config import Config
 from raftsql.raft.log import Log
-from raftsql.raft.membership import Member, Membership
+from raftsql.raft.membership import Member, Membership, first_membership_entry
 from raftsql.raft.messages import (
     Append,
     AppendAccepted,
@@ -37,7 +37,7 @@ from raftsql.raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from raftsql.raft.node import Node, first_membership_entry
+from raftsql.raft.node import Node
 from raftsql.raft.ready import RoleChange, Save
 from raftsql.sql.commands import (
     CommandKind,

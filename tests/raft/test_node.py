@@ -8,7 +8,7 @@ import pytest
 
 from raftsql.raft.config import Config
 from raftsql.raft.log import Log
-from raftsql.raft.membership import Membership, RemoveMember
+from raftsql.raft.membership import Membership, RemoveMember, first_membership_entry
 from raftsql.raft.messages import (
     Append,
     AppendAccepted,
@@ -25,7 +25,7 @@ from raftsql.raft.messages import (
     VoteReply,
     VoteRequest,
 )
-from raftsql.raft.node import Node, first_membership_entry
+from raftsql.raft.node import Node
 from raftsql.raft.ready import Ready, RoleName, Save
 from tests.raft.acting import commands
 from tests.raft.harness import entries, voters

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from random import Random
 
-from raftsql.raft.membership import Member, Membership, RemoveMember
+from raftsql.raft.membership import Member, Membership, RemoveMember, first_membership_entry
 from raftsql.raft.messages import (
     Envelope,
     HardState,
@@ -19,7 +19,6 @@ from raftsql.raft.messages import (
     SnapshotMeta,
     VoteReply,
 )
-from raftsql.raft.node import first_membership_entry
 from tests.simulator.clients import Client
 from tests.simulator.disk import Disk
 from tests.simulator.invariants import Invariants
