@@ -266,5 +266,6 @@ def _shares(entry: Entry) -> bool:
     """Whether the entry may be in one transaction with others."""
     if entry.kind != COMMAND:
         return True
-    kind = header_of(entry.payload).kind
-    return kind <= SCRIPT and not (kind == EXECUTE and is_vacuum(entry.payload))
+    payload = entry.payload
+    kind = payload[1] if payload[0] == VERSION else header_of(payload).kind
+    return kind <= SCRIPT and not (kind == EXECUTE and is_vacuum(payload))

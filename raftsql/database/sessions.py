@@ -169,17 +169,18 @@ class Sessions:
         """Make what was noted, and the place in the log, durable with the open transaction."""
         fresh = self.fresh
         packed = encode(fresh) if fresh else b""
-        self._cursor.execute(internal.KEEP_BATCH, (index, term, clock_ms, packed))
         if self._newest not in self._pinned_by:
             self._dead.append(self._newest)
         self._newest = index
         for client in self._pin(index, fresh):
             self._bury(client)
         self.fresh = []
+        # Rows are deleted first, so that the new one takes their pages and none changes hands.
         if self._dead:
             for key in self._dead:
                 self._cursor.execute(internal.DROP_BATCH, (key,))
             self._dead.clear()
+        self._cursor.execute(internal.KEEP_BATCH, (index, term, clock_ms, packed))
         if self._held > self._held_max:
             self._rewrite(index, term, clock_ms)
 

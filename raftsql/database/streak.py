@@ -77,7 +77,8 @@ def _rows(
     changes, last_insert_rowid = connection.changes, connection.last_insert_rowid
     own_rowid, reset = plan.sets_rowid, connection.set_last_insert_rowid
     answered, fresh = answers.append, sessions.fresh
-    alike = unpack(entries[start].payload)[0]
+    alike, command = unpack(entries[start].payload)[0], entries[start].kind
+    assert command == COMMAND, "only commands run"
     index = entries[start].index - 1
     clock_ms = vfs.clock_ms = writer.clock_ms
     number, client, kept = 0, NOBODY, NOBODY.answers
@@ -86,7 +87,7 @@ def _rows(
         payload = entry.payload
         try:
             common, clock, seed, session, sequence, floor, text = unpack(payload)
-            if common != alike or text != head or entry.kind != COMMAND:
+            if common != alike or text != head or entry.kind is not command:
                 return
             parameters = decode_list(payload[end:])
         except (struct.error, msgspec.MsgspecError):
