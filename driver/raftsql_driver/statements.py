@@ -79,6 +79,12 @@ _PRAGMA: Final = _pattern(rf"PRAGMA (?:main~\.~)?{_NAME}~(?:=~([^\s;()]+)|\(~([^
 _READING: Final = frozenset({"SELECT", "VALUES", "EXPLAIN"})
 _COUNTING: Final = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"})
 _INSERTING: Final = frozenset({"INSERT", "REPLACE", "WITH"})
+_OPAQUE: Final = re.compile(
+    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|/\*.*?(?:\*/|\Z)""",
+    re.DOTALL,
+)
+"""What words stand in without being keywords: strings, quoted names, comments."""
+_CHANGING: Final = re.compile(r"\b(?:INSERT|UPDATE|DELETE|REPLACE(?!\s*\())\b", re.IGNORECASE)
 _ASKING_PRAGMAS: Final = frozenset(
     {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo"}
     | {"foreign_key_list", "foreign_key_check", "integrity_check", "quick_check"}
@@ -106,6 +112,8 @@ def look_at(sql: str) -> Text:
     for control, pattern in _CONTROLS.get(keyword, ()):
         if match := pattern.match(body):
             return Text(keyword, False, False, False, control, _unquoted(match[1] or ""))
+    if keyword == "WITH" and not _CHANGING.search(_OPAQUE.sub(" ", body)):
+        return Text(keyword, reads=True, counts=False, inserts=False)
     return Text(keyword, keyword in _READING, keyword in _COUNTING, keyword in _INSERTING)
 
 

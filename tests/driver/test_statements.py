@@ -20,6 +20,9 @@ from raftsql_driver.statements import Control, changed, look_at, split
         "PRAGMA table_info(t)",
         "PRAGMA user_version",
         "pragma main.index_list('x y')",
+        "WITH x AS (SELECT 1) SELECT * FROM x",
+        "with x(a) AS (VALUES('DELETE it''s')) /* INSERT */ SELECT a -- UPDATE\nFROM x",
+        'WITH "insert" AS (SELECT replace(1, 2, 3)) SELECT [delete] FROM `update`',
     ],
 )
 def test_what_surely_reads_may_be_sent_twice(sql: str) -> None:
@@ -31,7 +34,9 @@ def test_what_surely_reads_may_be_sent_twice(sql: str) -> None:
     [
         "INSERT INTO t VALUES(1)",
         "WITH x AS (SELECT 1) DELETE FROM t",
-        "WITH x AS (SELECT 1) SELECT * FROM x",
+        "WITH x AS (SELECT 1) INSERT/**/INTO t SELECT * FROM x",
+        "WITH x AS (SELECT '--') REPLACE INTO t SELECT * FROM x",
+        "WITH x AS (SELECT '\n UPDATE t SET a = 1",
         "-- SELECT\nDELETE FROM t",
         "/* SELECT */ UPDATE t SET a=1",
         "PRAGMA user_version = 5",
@@ -100,7 +105,7 @@ def test_settings_are_switched_one_by_one() -> None:
 
 
 def test_rows_are_counted_for_changes_alone() -> None:
-    counting = ["INSERT", "UPDATE", "DELETE", "REPLACE", "WITH"]
+    counting = ["INSERT", "UPDATE", "DELETE", "REPLACE", "WITH x AS (SELECT 1) DELETE FROM t"]
     assert all(look_at(word).counts for word in counting)
     assert not any(look_at(word).counts for word in ["CREATE", "SELECT", "DROP", "PRAGMA"])
 
