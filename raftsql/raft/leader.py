@@ -280,16 +280,16 @@ class Leader:
             return False
         if self.node.now - progress.heard_at >= 2 * config.heartbeat_ms:
             return False  # A vote that can't be given only raises the quorum.
-        lap = progress.catch_up
-        if lap is None:
+        catch_up = progress.catch_up
+        if catch_up is None:
             progress.catch_up = CatchUp(self.node.log.last.index, self.node.now)
             return False
-        if progress.match < lap.target:
+        if progress.match < catch_up.target:
             return False
-        quick = self.node.now - lap.started_at <= config.election_ms
-        if quick or lap.rounds >= config.promote_rounds_max:
+        quick = self.node.now - catch_up.started_at <= config.election_ms
+        if quick or catch_up.rounds >= config.promote_rounds_max:
             return True
-        progress.catch_up = CatchUp(self.node.log.last.index, self.node.now, lap.rounds + 1)
+        progress.catch_up = CatchUp(self.node.log.last.index, self.node.now, catch_up.rounds + 1)
         return False
 
     def _prefer_priority(self) -> None:
