@@ -9,7 +9,6 @@ offer for those who want a smaller file, or nothing left of what they deleted be
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -78,17 +77,6 @@ def checksum_of(path: Path) -> Checksum:
         return checksum.take(connection)
     finally:
         connection.close(True)
-
-
-def chunks(path: Path, *, start: int = 0, size: int = CHUNK_BYTES) -> Iterator[bytes]:
-    """The file's bytes from an offset on, so that a cut transfer can go on where it was.
-
-    Who needs a checksum of them feeds them to `snapshot.new_digest()` on the way.
-    """
-    with path.open("rb") as file:
-        file.seek(start)
-        while chunk := file.read(size):
-            yield chunk
 
 
 def remove_internals(path: Path, *, vacuum: bool = False) -> None:

@@ -17,7 +17,7 @@ import apsw
 from raftsql.database import internal
 from raftsql.database.disk import Disk
 from raftsql.database.environment import Role, open_connection
-from raftsql.raft.messages import Position, SnapshotMeta
+from raftsql.raft.messages import SnapshotMeta
 
 PAGES_A_STEP: Final = 1_000
 """4 MB, some 3 ms: short enough to stop between two, and long enough that steps cost nothing."""
@@ -167,12 +167,3 @@ def digest(path: Path) -> bytes:
         while chunk := file.read(READ_BYTES):
             summed.update(chunk)
     return summed.digest()
-
-
-def position_of(path: Path) -> Position:
-    """The place in the log that a snapshot's file stands at, without checking the rest of it."""
-    connection = open_closed(path)
-    try:
-        return internal.position(connection)[0]
-    finally:
-        connection.close()

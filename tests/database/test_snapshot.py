@@ -55,13 +55,13 @@ def test_a_copy_is_of_the_moment_it_began_however_much_is_written_meanwhile(
 def test_a_copy_stands_alone(tmp_path: Path, writer: apsw.Connection) -> None:
     snapshot.take(tmp_path / "database", tmp_path / "copy", Disk())
     assert [path.name for path in tmp_path.glob("copy*")] == ["copy"]
-    snapshot.verify(tmp_path / "copy")
+    meta = snapshot.verify(tmp_path / "copy")
+    assert meta.last == Position(index=500, term=2)
     connection = apsw.Connection(str(tmp_path / "copy"))
     assert connection.pragma("journal_mode") == "delete"
     assert connection.execute("SELECT count(*) FROM t").fetchall() == [(500,)]
     connection.close()
     assert [path.name for path in tmp_path.glob("copy*")] == ["copy"]
-    assert snapshot.position_of(tmp_path / "copy") == Position(index=500, term=2)
 
 
 def test_a_copy_becomes_a_database_that_can_be_written(
