@@ -21,7 +21,7 @@ import msgspec
 
 from raftsql.cluster.guests import Guests
 from raftsql.cluster.summing import Sums
-from raftsql.cluster.uploads import Uploads
+from raftsql.cluster.uploads import StoppedEarly, Uploads
 from raftsql.database import restore as restoring
 from raftsql.database import snapshot
 from raftsql.database.disk import Disk
@@ -81,6 +81,7 @@ class Marking:
     def _clean(self) -> None:
         """Remove what an earlier process was about to make the database."""
         self._discard()
+        self.uploads.clean()
         for leftover in ("-substitute", "-incoming", "-copy"):
             beside(self._runner.stores.database, leftover).unlink(missing_ok=True)
 
@@ -102,6 +103,8 @@ class Marking:
     async def _restore(self, entry: Entry, answered: Answered) -> None:
         try:
             answered(entry, await self._answer(entry))
+        except StoppedEarly:
+            pass
         except Exception as error:
             self._runner.fail(error)
 
@@ -199,7 +202,7 @@ class Marking:
         """Copy it durably, and say what was copied; the original stays as others may ask for it."""
         digest = snapshot.new_digest()
         with file.open("rb") as source, self._incoming.open("wb") as target:
-            for chunk in iter(lambda: source.read(SYNC_BYTES), b""):
+            for chunk in self.uploads.pieces(source, SYNC_BYTES):
                 digest.update(chunk)
                 target.write(chunk)
                 target.flush()
@@ -250,6 +253,7 @@ class Marking:
 
     def stop(self) -> None:
         """The node stops."""
+        self.uploads.stopped = True
         if self._task is not None:
             self._task.cancel()
         self.sums.stop()

@@ -9,8 +9,9 @@ is kept, with the entry's index in its name, for as long as the log may still br
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from raftsql.database.disk import Disk
 from raftsql.database.snapshot import READ_BYTES, new_digest
@@ -28,6 +29,10 @@ class NoRoom(Exception):
     """The disk can't hold the file twice, as a restore needs it; how much is missing."""
 
 
+class StoppedEarly(Exception):
+    """The node stops; the work goes on after its start."""
+
+
 class WrongFile(Exception):
     """What came is not the file that was named."""
 
@@ -39,6 +44,8 @@ class Uploads:
         """Nothing is touched before the first file comes."""
         self._folder = folder
         self._disk = disk
+        self.stopped = False
+        """The node stops: long work on files ends with StoppedEarly."""
 
     def held(self, restore: Restore) -> Path | None:
         """The whole file, if it is here."""
@@ -56,9 +63,21 @@ class Uploads:
     def resume(self, restore: Restore) -> Upload:
         """Go on with a named file where an earlier receiving of it ended, or begin."""
         path = self._folder / f"{restore.digest.hex()}.part"
+        self._forget(but=path)
         if not path.exists() or _size(path) > restore.size_bytes:
             return self.begin(restore.digest.hex())
         return Upload(self, path, _size(path))
+
+    def clean(self) -> None:
+        """Remove what an earlier process was receiving, and can't be asked for again."""
+        for name in ("incoming", "substitute"):
+            (self._folder / f"{name}.part").unlink(missing_ok=True)
+
+    def _forget(self, *, but: Path) -> None:
+        """Only one named file is received at a time: those of others will not be gone on with."""
+        for part in self._folder.glob("*.part"):
+            if part != but and part.stem not in ("incoming", "substitute"):
+                part.unlink(missing_ok=True)
 
     def need(self, size_bytes: int) -> None:
         """NoRoom unless the disk can take so much more."""
@@ -68,6 +87,13 @@ class Uploads:
                 f"the disk has {free >> 20} MiB free, and {(size_bytes + SPARE_BYTES) >> 20} MiB "
                 "are needed"
             )
+
+    def pieces(self, file: IO[bytes], size: int) -> Iterator[bytes]:
+        """A file in pieces, for as long as the node runs."""
+        while piece := file.read(size):
+            if self.stopped:
+                raise StoppedEarly("the node stops")
+            yield piece
 
     def settle(self, path: Path, restore: Restore) -> Path:
         """Give a durable file its name; others make room for it."""
@@ -109,7 +135,7 @@ class Upload:
         self.received_bytes = received_bytes
         if received_bytes:
             with path.open("rb") as file:
-                while chunk := file.read(READ_BYTES):
+                for chunk in uploads.pieces(file, READ_BYTES):
                     self._digest.update(chunk)
         self._file = path.open("ab")
 

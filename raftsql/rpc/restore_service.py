@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from raftsql.cluster.runner import Runner
-from raftsql.cluster.uploads import NoRoom, Upload
+from raftsql.cluster.uploads import NoRoom, StoppedEarly, Upload
 from raftsql.database.restore import InspectionCut, inspect
 from raftsql.raft.messages import NodeId
 from raftsql.rpc.proposing import NotProposed, proposed
@@ -60,7 +60,7 @@ class Restores:
         try:
             async for progress in job.run(parts):
                 yield progress
-        except (NoRoom, InspectionCut, OSError) as error:
+        except (NoRoom, InspectionCut, StoppedEarly, OSError) as error:
             raise NotRestored(str(error)) from error
         finally:
             self._busy = False
@@ -185,6 +185,7 @@ class _Job:
         except NotProposed as error:
             if error.why is Why.UNKNOWN:
                 raise OutcomeUnknown(str(error)) from error
+            self._unwanted = restore
             raise NotRestored(str(error)) from error
         return index
 

@@ -15,6 +15,7 @@ from raftsql.cluster.guests import SentAway
 from raftsql.cluster.marking import FileMissing
 from raftsql.cluster.runner import Runner
 from raftsql.cluster.summing import NoSum
+from raftsql.cluster.uploads import StoppedEarly
 from raftsql.database import snapshot
 from raftsql.database.checksum import Checksum
 from raftsql.database.snapshot import CopyFailed
@@ -67,7 +68,7 @@ class SiblingService:
             await self._siblings.fetch_from(request.hello.node, request.hello.address, restore)
             marking = self._runner.marking
             held = await asyncio.to_thread(marking.make_ready, restore)
-        except (FileMissing, OSError) as error:
+        except (FileMissing, StoppedEarly, OSError) as error:
             return wire.HoldReply(problem=str(error))
         loop = self._runner.loop
         loop.call_later(READY_SECONDS, loop.run_in_executor, None, marking.discard, restore)

@@ -20,7 +20,7 @@ import msgspec
 from raftsql.cluster.marking import FileMissing, Substitute
 from raftsql.cluster.runner import Runner
 from raftsql.cluster.summing import NoSum
-from raftsql.cluster.uploads import NoRoom, Upload, WrongFile
+from raftsql.cluster.uploads import NoRoom, StoppedEarly, Upload, WrongFile
 from raftsql.database.checksum import Checksum
 from raftsql.raft.messages import NodeId, Position
 from raftsql.rpc.channels import to_peer
@@ -121,7 +121,7 @@ class Siblings:
                 finally:
                     # In order behind what it may be doing now, even when this is cancelled.
                     self._disk.submit(upload.pause)
-            except (NoRoom, WrongFile, OSError) as error:
+            except (NoRoom, StoppedEarly, WrongFile, OSError) as error:
                 raise FileMissing(f"from node {node}: {error}") from error
 
     async def _receive(self, node: NodeId, address: str, restore: Restore, upload: Upload) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 
+from raftsql.database.backup import checksum_of
 from raftsql.database.snapshot import digest
 from raftsql.rpc import restore_service
 from raftsql.rpc.peers import Me
 from raftsql.rpc.restore_service import NotRestored, Restores
 from raftsql.rpc.siblings import Siblings
+from raftsql.sql.commands import CommandKind
 from raftsql.sql.verdict import Mode
 from raftsql_proto import admin_pb2
 from tests.operations.solo import Solo
@@ -71,6 +73,42 @@ async def test_a_file_is_the_database_when_the_last_word_is_said(solo: Solo, giv
     assert done.index == solo.runner.machine.applied.index
     assert done.received_bytes == 8192
     assert await solo.rows("SELECT a FROM t") == [["given"]]
+
+
+SHAPES = {
+    "utf-16": "PRAGMA encoding = 'UTF-16'; CREATE TABLE t(a); INSERT INTO t VALUES ('ä€𝄞')",
+    "small pages": "PRAGMA page_size = 512; CREATE TABLE t(a);"
+    " INSERT INTO t VALUES (zeroblob(9999))",
+    "large pages": "PRAGMA page_size = 65536; CREATE TABLE t(a); INSERT INTO t VALUES (1)",
+    "vacuum": "PRAGMA auto_vacuum = FULL; CREATE TABLE t(a); INSERT INTO t VALUES (1)",
+    "wal": "PRAGMA journal_mode = WAL; CREATE TABLE t(a); INSERT INTO t VALUES (1)",
+    "full text": "CREATE VIRTUAL TABLE t USING fts5(a); INSERT INTO t VALUES ('some words')",
+    "sequence": "CREATE TABLE t(a INTEGER PRIMARY KEY AUTOINCREMENT); INSERT INTO t VALUES (77)",
+    "statistics": "CREATE TABLE t(a); CREATE INDEX i ON t(a); INSERT INTO t VALUES (1); ANALYZE",
+    "user version": "PRAGMA user_version = 42; CREATE TABLE t(a); INSERT INTO t VALUES (1)",
+    "strict": "CREATE TABLE t(a INT PRIMARY KEY, b INT AS (a * 2) STORED) STRICT, WITHOUT ROWID;"
+    " INSERT INTO t VALUES (1)",
+    "nothing": "CREATE TABLE t(a); DROP TABLE t; CREATE TABLE t(a)",
+}
+
+
+@pytest.mark.parametrize("script", SHAPES.values(), ids=SHAPES)
+async def test_files_of_every_shape_come_in_as_they_are_and_can_be_written(
+    solo: Solo, tmp_path: Path, script: str
+) -> None:
+    path = tmp_path / "shaped.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script)
+        connection.commit()
+    expected = checksum_of(path)
+    assert (await run(restores(solo), whole(path))).index, "it was refused"
+    index, _ = await solo.propose(CommandKind.VERIFY, b"")
+    found = await solo.runner.marking.sums.of(index)
+    assert found.schema == expected.schema
+    assert {name: found.tables[name] for name in expected.tables} == expected.tables
+    before = (await solo.rows("SELECT count(*) FROM t"))[0][0]
+    await solo.sql("INSERT INTO t(a) VALUES (9)")
+    assert await solo.rows("SELECT count(*) FROM t") == [[before + 1]]
 
 
 async def test_a_file_that_is_refused_leaves_everything_as_it_was(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from raftsql.cluster import uploads as module
-from raftsql.cluster.uploads import NoRoom, Uploads, WrongFile
+from raftsql.cluster.uploads import NoRoom, StoppedEarly, Uploads, WrongFile
 from raftsql.database.disk import Disk
 from raftsql.database.snapshot import new_digest
 from raftsql.sql.commands import Restore
@@ -63,6 +63,32 @@ def test_another_file_than_the_one_that_was_named_is_thrown_away(uploads: Upload
     with pytest.raises(WrongFile):
         upload.finish(wanted)
     again = uploads.resume(wanted)
+    assert again.received_bytes == 0
+    again.abandon()
+
+
+def test_work_on_a_file_ends_early_when_the_node_stops(uploads: Uploads) -> None:
+    wanted = named(b"first second")
+    upload = uploads.resume(wanted)
+    upload.write(b"first ")
+    upload.pause()
+    uploads.stopped = True
+    with pytest.raises(StoppedEarly):
+        uploads.resume(wanted)
+    uploads.stopped = False
+    assert uploads.resume(wanted).finish().size_bytes == 6
+
+
+def test_of_files_that_broke_off_only_the_wanted_one_stays(uploads: Uploads) -> None:
+    old, new = named(b"old"), named(b"new")
+    for each in (old, new):
+        upload = uploads.resume(each)
+        upload.write(b"x")
+        upload.pause()
+    again = uploads.resume(new)
+    assert again.received_bytes == 1
+    again.pause()
+    again = uploads.resume(old)
     assert again.received_bytes == 0
     again.abandon()
 
