@@ -36,6 +36,11 @@ def run(options: argparse.Namespace) -> int:
     if options.nodes < 1:
         print("raftsql up: --nodes must be at least 1", file=sys.stderr)
         return 2
+    if not 0 < options.port <= 65536 - options.nodes:
+        print(
+            f"raftsql up: there are no {options.nodes} ports from {options.port}", file=sys.stderr
+        )
+        return 2
     addresses = [f"127.0.0.1:{options.port + k}" for k in range(options.nodes)]
     signal.signal(signal.SIGTERM, _interrupt)
     nodes: list[subprocess.Popen[bytes]] = []

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 import raftsql as client
-from tests.server.processes import free_port, raftsql, until
+from tests.server.processes import free_port, raftsql
 
 pytestmark = pytest.mark.e2e
 
 
 def three_free_ports() -> int:
     """The first of three ports in a row that nobody listens on."""
-    import socket
-    from contextlib import ExitStack
 
     def free(first: int) -> bool:
         with ExitStack() as stack:
@@ -72,8 +73,6 @@ def test_up_prints_a_url_that_can_be_written_to_and_is_the_same_cluster_again(
 
 
 def test_up_says_why_it_can_not(tmp_path: Path) -> None:
-    import socket
-
     port = three_free_ports()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port + 1))
@@ -91,17 +90,14 @@ def test_up_refuses_what_makes_no_sense(flags: list[str]) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_up_stops_when_a_node_does(tmp_path: Path) -> None:
+def test_a_node_that_is_killed_does_not_end_the_others(tmp_path: Path) -> None:
     process, url = start(tmp_path, three_free_ports())
     try:
-        assert url
-        found = next(p for p in tmp_path.glob("node2/lock"))
-        import os
-
-        os.kill(int(found.read_text()), signal.SIGKILL)
-        until(lambda: process.poll() is not None, "its end")
-        assert process.returncode == 1
+        with client.connect(url, autocommit=True, timeout=20) as connection:
+            connection.execute("CREATE TABLE t (x)")
+            os.kill(int((tmp_path / "node1" / "lock").read_text()), signal.SIGKILL)
+            connection.execute("INSERT INTO t VALUES (1)")
+            assert connection.execute("SELECT x FROM t").fetchall() == [(1,)]
+        assert process.poll() is None
     finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+        assert stop(process, signal.SIGTERM) == 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.simulator.replicas.mutants import hunt
 from tests.simulator.replicas.world import simulate
 
 
@@ -15,6 +16,11 @@ def test_whole_replicas_keep_their_promises_whatever_happens(seed: int) -> None:
         f"{outcome.failure}\npython -m tests.simulator.replicas --seed {seed}\n{outcome.details}"
     )
     assert outcome.counts > 0
+
+
+@pytest.mark.parametrize("name", ["a retried write is applied again"])
+def test_a_planted_bug_is_caught(name: str) -> None:
+    assert hunt(name, bound=20) is not None
 
 
 def test_a_seed_is_a_history() -> None:

@@ -6,6 +6,7 @@ import argparse
 import sys
 import time
 
+from tests.simulator.replicas.mutants import MUTANTS, hunt
 from tests.simulator.replicas.world import simulate
 
 
@@ -16,7 +17,10 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=50, help="how many worlds to run")
     parser.add_argument("--start", type=int, default=1, help="the first seed of them")
     parser.add_argument("--verbose", action="store_true", help="with --seed: all that happens")
+    parser.add_argument("--mutants", action="store_true", help="hunt the planted bugs")
     options = parser.parse_args()
+    if options.mutants:
+        return report_mutants()
     one = options.seed is not None
     seeds = [options.seed] if one else range(options.start, options.start + options.seeds)
     began = time.perf_counter()
@@ -37,6 +41,17 @@ def main() -> int:
         f"{reads} reads, {snapshots} snapshots installed, {crashes} crashes in {seconds:.1f} s"
     )
     return 1 if failed else 0
+
+
+def report_mutants() -> int:
+    """Which seed catches each planted bug, and by which rule."""
+    escaped = 0
+    for name in MUTANTS:
+        caught = hunt(name)
+        escaped += caught is None
+        said = "ESCAPED" if caught is None else f"seed {caught.seed}: {caught.failure}"
+        print(f"{name}: {said}", flush=True)
+    return 1 if escaped else 0
 
 
 if __name__ == "__main__":

@@ -141,8 +141,15 @@ class Client:
         while self.world.busy:
             yield chance.randrange(1, self.world.think_us)
             kind = chance.choices(
-                [self._count, self._transfer, self._count_by_hand, self._read, self._sum],
-                [4, 3, 2, 5, 2],
+                [
+                    self._count,
+                    self._transfer,
+                    self._count_by_hand,
+                    self._read,
+                    self._sum,
+                    self._mark,
+                ],
+                [4, 3, 2, 5, 2, 3],
             )[0]
             yield from kind()
 
@@ -201,6 +208,23 @@ class Client:
         assert answer.changes == 1, f"sessions: a count changed {answer.changes} rows"
         oracle.counted(key, self.world.timeline.now)
         self.seen[key] = max(self.seen.get(key, 0), 0)
+
+    def _mark(self) -> Life:
+        """A write without a session: sent once, and what is said of it must be true."""
+        oracle = self.world.oracle
+        oracle.marks += 1
+        mark = oracle.marks
+        body = encode(Statement("INSERT INTO marks VALUES (?)", [mark]))
+
+        def ask(asked: Asked) -> None:
+            deadline = _now(asked) + DEADLINE_MS
+            _replica(asked).write(Write(CommandKind.EXECUTE, body, asked, deadline_ms=deadline))
+
+        heard = yield self._somewhere(), ask
+        if isinstance(heard.answer, Done):
+            oracle.made.add(mark)
+        elif heard.why is not LOST:
+            oracle.unmade.add(mark)
 
     def _key(self) -> int:
         return self.world.chance.randrange(2)

@@ -8,6 +8,7 @@ no money may be missing, and the databases must be equal by their checksums.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 import traceback
@@ -44,6 +45,11 @@ class Oracle:
 
     begun: dict[int, int] = field(default_factory=lambda: {0: 0, 1: 0})
     certain: dict[int, int] = field(default_factory=lambda: {0: 0, 1: 0})
+    marks: int = 0
+    made: set[int] = field(default_factory=set)
+    """Writes without a session of which clients were told that they happened ..."""
+    unmade: set[int] = field(default_factory=set)
+    """... and of which, that they certainly did not."""
     _times: dict[int, list[int]] = field(default_factory=lambda: {0: [], 1: []})
 
     def counted(self, key: int, now_us: int) -> None:
@@ -257,6 +263,7 @@ class ReplicaWorld:
         script = [
             Statement("CREATE TABLE counts (k INTEGER PRIMARY KEY, v)"),
             Statement("INSERT INTO counts VALUES (0, 0), (1, 0)"),
+            Statement("CREATE TABLE marks (id INTEGER PRIMARY KEY)"),
             Statement("CREATE TABLE accounts (k INTEGER PRIMARY KEY, money)"),
             Statement(f"INSERT INTO accounts VALUES {money}"),
         ]
@@ -290,6 +297,11 @@ class ReplicaWorld:
             assert counts == self.oracle.certain, (
                 f"sessions: {process.id} counts {counts}, clients were told {self.oracle.certain}"
             )
+            page = process.readers.read("SELECT json_group_array(id) FROM marks")
+            assert isinstance(page, Page)
+            marks = set(json.loads(decode_rows(page.rows)[0][0]))
+            assert self.oracle.made <= marks, "writes: one that happened is not there"
+            assert not self.oracle.unmade & marks, "writes: one that did not happen is there"
             assert process.replica is not None
             assert process.replica.writer.open_count == 0, "transactions: one is left open"
             assert process.readers.holds == 0, "reads: a moment is left held"
