@@ -20,7 +20,7 @@ import apsw
 import msgspec
 
 from raftsql.database import backup, checksum, internal, restore, snapshot
-from raftsql.database.compaction import Compactor
+from raftsql.database.compaction import Compactor, wal_bytes
 from raftsql.database.disk import Disk
 from raftsql.database.environment import Role, open_connection
 from raftsql.database.installation import install
@@ -188,7 +188,7 @@ def compaction(writer: apsw.Connection, path: Path) -> None:
     compactor.compact()
     with writer:
         writer.execute("UPDATE t SET count = count + 1 WHERE id % 100 = 0 AND id < 1000000")
-    changed = compactor.wal_bytes() / 1e6
+    changed = wal_bytes(path) / 1e6
     written = bytes_written()
     with WritesBeside(path) as beside:
         seconds, _ = timed(compactor.compact)

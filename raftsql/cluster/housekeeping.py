@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from raftsql.cluster.requests import Write
-from raftsql.database.compaction import Compacted, Compactor
+from raftsql.database.compaction import Compacted, Compactor, wal_bytes
 from raftsql.database.disk import Disk
 from raftsql.raft.messages import Position
 from raftsql.sql.commands import CommandKind, Why
@@ -113,14 +113,7 @@ class Housekeeping:
         raft_log = self._runner.node.log
         if raft_log.applied - raft_log.base.index > self._bounds.entries_max:
             return True
-        return self._wal_bytes() > WAL_BYTES_MAX
-
-    def _wal_bytes(self) -> int:
-        database = self._runner.stores.database
-        try:
-            return database.with_name(database.name + "-wal").stat().st_size
-        except FileNotFoundError:
-            return 0
+        return wal_bytes(self._runner.stores.database) > WAL_BYTES_MAX
 
     def compact(self) -> asyncio.Future[Compacted | None] | None:
         """Shorten the log now, unless that is under way."""
@@ -152,7 +145,7 @@ class Housekeeping:
         if compacted is None:
             self._compacting = False
             return
-        if self._wal_bytes() > WAL_BYTES_MAX:
+        if wal_bytes(runner.stores.database) > WAL_BYTES_MAX:
             # A checkpoint beside a busy writer never gets to the WAL's end; between two applies
             # it does, and only then can the WAL start over (decision 0038).
             runner.on_database(self._start_over, self._started_over, small=False)

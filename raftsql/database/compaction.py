@@ -42,11 +42,9 @@ class Compacted(NamedTuple):
 
     durable: Position
     """Log entries up to here are not needed for the database any more."""
-    wal_pages: int
-    """Pages in the WAL when it was looked at."""
     wal_pages_left: int
-    """Those not in the database file yet, since a held moment needs them there: while this stays
-    above zero the WAL grows, and whoever bounds the holds must act."""
+    """Pages not in the database file yet, since a held moment needs them in the WAL, or the writer
+    has added them meanwhile."""
 
 
 class Compactor:
@@ -75,7 +73,7 @@ class Compactor:
             # SQLite syncs the folder for a new WAL, but not for a new database.
             self._disk.sync_folder(self._path.parent)
             self._folder_synced = True
-        return Compacted(durable, max(pages, 0), max(pages - copied, 0))
+        return Compacted(durable, max(pages - copied, 0))
 
     def start_over(self) -> bool:
         """Copy what is left in the WAL and empty it; false if a held moment or an open
@@ -92,13 +90,14 @@ class Compactor:
             raise MachineStopped(f"the database can't be made durable: {error}") from error
         return True
 
-    def wal_bytes(self) -> int:
-        """The size of the WAL's file: what was written since it was emptied, at most."""
-        try:
-            return beside(self._path, "-wal").stat().st_size
-        except FileNotFoundError:
-            return 0
-
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+def wal_bytes(path: Path) -> int:
+    """The size of a database's WAL: what was written since it was emptied, at most."""
+    try:
+        return beside(path, "-wal").stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -9,6 +9,7 @@ from typing import Any
 
 import raftsql
 from raftsql.cluster.runner import Runner
+from raftsql.database.compaction import wal_bytes
 from raftsql.raft.membership import Membership
 from raftsql.raft.ready import Status
 
@@ -61,7 +62,7 @@ def picture(runner: Runner, address: str) -> dict[str, Any]:
         "transactions_open": runner.replica.writer.open_count,
         "transactions_waiting": runner.replica.writer.waiting_count,
         "database_bytes": _size(database),
-        "wal_bytes": _size(database.with_name(database.name + "-wal")),
+        "wal_bytes": wal_bytes(database),
         "compactions": runner.housekeeping.compactions,
         "waits_for": runner.marking.waits_for or None,
         "failure": str(runner.failure) if runner.failure else None,
