@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import raftsql
 from tests.operations.nodes import Nodes, rows
 
 pytestmark = pytest.mark.timeout(100)
@@ -147,12 +148,27 @@ def test_a_transaction_that_read_the_old_database_is_told_so(tmp_path: Path) -> 
         reading.execute("BEGIN")
         assert reading.execute("SELECT count(*) FROM item").fetchone() == (100,)
         assert nodes.run("restore", backup, "--yes").code == 0
-        import raftsql
-
         with pytest.raises(raftsql.OperationalError, match="replaced"):
             reading.execute("SELECT count(*) FROM item")
         reading.execute("ROLLBACK")
         assert reading.execute("SELECT count(*) FROM item").fetchone() == (100,)
+
+
+def test_a_result_that_is_half_read_ends_with_an_error_and_not_with_other_rows(
+    tmp_path: Path,
+) -> None:
+    backup = tmp_path / "b.db"
+    with Nodes(tmp_path / "nodes", 1) as nodes:
+        connection = nodes.connect()
+        connection.execute("CREATE TABLE big(filling TEXT)")
+        connection.executemany("INSERT INTO big VALUES (?)", [("x" * 1000,) for _ in range(8000)])
+        assert nodes.run("backup", backup).code == 0
+        cursor = nodes.connect().execute("SELECT rowid, filling FROM big")
+        assert cursor.fetchone()[0] == 1
+        assert nodes.run("restore", backup, "--yes").code == 0
+        with pytest.raises(raftsql.OperationalError):
+            cursor.fetchall()
+        assert connection.execute("SELECT count(*) FROM big").fetchone() == (8000,)
 
 
 def test_a_file_that_may_not_come_in_is_refused_with_all_its_problems(tmp_path: Path) -> None:

@@ -43,6 +43,9 @@ def test_a_row_changed_behind_the_clusters_back_is_named_with_its_table_and_node
         assert not report["equal"]
         assert report["majority"]
         assert report["differences"] == [{"table": "account", "nodes": [odd]}]
+        told = nodes.status(nodes.leader())["verified"]
+        assert not told["equal"]
+        assert told["differences"] == report["differences"]
 
 
 def test_a_node_that_differs_is_replaced_by_the_documented_commands(tmp_path: Path) -> None:
