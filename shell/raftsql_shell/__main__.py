@@ -33,13 +33,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(session, chosen)
     except ReaderGone:
-        with suppress(OSError):  # Python flushes once more at its end, and would complain.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except KeyboardInterrupt:
         return 130
     finally:
         session.close()
+        _let_go_of_output()
+
+
+def _let_go_of_output() -> None:
+    """Python flushes once more at its end, and would complain of what was dealt with before."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(session: Session, chosen: argparse.Namespace) -> int:

@@ -34,7 +34,7 @@ from raftsql_shell.errors import CommandError
 from raftsql_shell.lexer import SqliteLexer
 from raftsql_shell.output import ReaderGone
 from raftsql_shell.shell import USAGE
-from raftsql_shell.statements import Unterminated, is_complete, split
+from raftsql_shell.statements import BadText, is_complete, split
 from raftsql_shell.toolbar import toolbar
 from raftsql_shell.watcher import Watcher
 
@@ -149,7 +149,7 @@ class App:
                     break
                 if item.text[:8].lower().startswith(_CHANGING) or item.text.startswith("."):
                     self.reader.changed()
-        except Unterminated as error:
+        except BadText as error:
             shell.fail(f"error: {error}")
         except KeyboardInterrupt:
             print("cancelled")

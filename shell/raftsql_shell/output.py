@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -57,7 +57,7 @@ class Output:
         program, self._program = self._program, None
         self._once = False
         if target is not None:
-            with suppress(BrokenPipeError):
+            with suppress(OSError):  # What could not be written was said before.
                 target.close()
         if program is not None:
             program.wait()
@@ -73,7 +73,14 @@ class Output:
                 self.restore()
 
     def write(self, pieces: Iterable[str]) -> None:
-        """Write pieces as they come, until they end or the reader goes."""
+        """Write pieces as they come, until they end or the reader goes; then end them."""
+        try:
+            self._write(pieces)
+        finally:
+            if isinstance(pieces, Generator):
+                pieces.close()  # Now, and not when it is collected: a dump ends its transaction.
+
+    def _write(self, pieces: Iterable[str]) -> None:
         target = self._target
         if target is not None:
             try:
@@ -82,6 +89,9 @@ class Output:
                 target.flush()
             except BrokenPipeError:
                 self.restore()
+            except OSError as error:
+                self.restore()
+                raise CommandError(f"can't write the result: {error.strerror}") from error
             return
         if self.pager:
             pager.write(pieces, self.pager)
@@ -92,8 +102,10 @@ class Output:
             self._standard.flush()
         except BrokenPipeError:
             raise ReaderGone from None
+        except OSError as error:
+            raise CommandError(f"can't write the result: {error.strerror}") from error
 
     def flush(self) -> None:
         """Let what was written be seen before what is said next."""
-        with suppress(BrokenPipeError):
+        with suppress(OSError):
             (self._target or self._standard).flush()

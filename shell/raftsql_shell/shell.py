@@ -15,7 +15,7 @@ from raftsql_shell.errors import CommandError, described
 from raftsql_shell.formats import format_of
 from raftsql_shell.look import Batches, Look, Row
 from raftsql_shell.output import Output
-from raftsql_shell.statements import Command, Splitter, Statement, Unterminated
+from raftsql_shell.statements import BadText, Command, Splitter, Statement
 
 if TYPE_CHECKING:
     from raftsql_driver import Cursor
@@ -74,7 +74,7 @@ class Shell:
                     if self.done:
                         return True
             last = splitter.finish()
-        except Unterminated as error:
+        except BadText as error:
             self.fail(f"{name}: error: {error}" if name else f"error: {error}")
             return False
         except UnicodeDecodeError as error:

@@ -39,12 +39,8 @@ class Command:
     line: int
 
 
-class Unterminated(Exception):
-    """The text ends inside of a quote."""
-
-    def __init__(self, sign: str, line: int) -> None:
-        super().__init__(f"the {sign} on line {line} is never closed")
-        self.line = line
+class BadText(Exception):
+    """What can't be cut into statements: it ends inside of a quote, or is no text at all."""
 
 
 class Splitter:
@@ -69,6 +65,9 @@ class Splitter:
                 number, self._line = self._line, self._line + line.count("\n")
                 yield Command(line.strip(), number)
                 continue
+            if "\0" in line:
+                number = self._line + self._text.count("\n")
+                raise BadText(f"a NUL character on line {number}: this is no SQL")
             self._text += line
             yield from self._complete()
             if self._at == len(self._text) and _BLANK.match(self._text):
@@ -80,7 +79,8 @@ class Splitter:
         self._text, self._at = "", 0
         opener = text[at : at + 2] if text.startswith("/*", at) else text[at : at + 1]
         if opener in _OPENERS and opener != "/*":
-            raise Unterminated(opener, line + text.count("\n", 0, at))
+            opened = line + text.count("\n", 0, at)
+            raise BadText(f"the {opener} on line {opened} is never closed")
         if opener == "/*":  # SQLite takes the end of the text for the end of the comment.
             text = text[:at]
         return None if _BLANK.match(text) else _statement(text, line)
@@ -124,8 +124,11 @@ def split(text: str) -> Iterator[Statement | Command]:
 def is_complete(text: str) -> bool:
     """Whether Enter should run what was typed, rather than begin another line."""
     splitter = Splitter()
-    for _ in splitter.feed(text):
-        pass
+    try:
+        for _ in splitter.feed(text):
+            pass
+    except BadText:  # To run it is how to be told what is wrong.
+        return True
     return not splitter.pending
 
 

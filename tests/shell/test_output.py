@@ -76,3 +76,18 @@ def test_what_does_not_fit_goes_to_the_pager_whole(
     monkeypatch.setenv("COLUMNS", "80")
     pager.write(["line\n"] * 12, f"cat > {tmp_path}/paged")
     assert (tmp_path / "paged").read_text() == "line\n" * 12
+
+
+def test_what_is_left_unread_is_ended_at_once() -> None:
+    ended = []
+
+    def pieces() -> Iterator[str]:
+        try:
+            yield "a"
+            yield "b"
+        finally:
+            ended.append(True)
+
+    with pytest.raises(ReaderGone) as gone:
+        Output(Gone()).write(pieces())
+    assert ended == [True], gone

@@ -224,3 +224,24 @@ def test_importing_the_shell_does_not_load_what_only_a_prompt_needs(server: Shel
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout.decode().splitlines()[-1] == "[]"
+
+
+def test_a_script_with_a_nul_in_it_is_refused(server: ShellServer, tmp_path: Path) -> None:
+    script = tmp_path / "nul.sql"
+    script.write_bytes(b"SELECT 1 AS a;\nSELECT 'x\0y';\n")
+    done = run(server.url, "-f", str(script))
+    assert (done.returncode, done.stdout) == (1, "a\n1\n")
+    assert "a NUL character on line 2" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+def test_a_full_disk_is_an_error_and_no_trace(server: ShellServer) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "raftsql_shell", server.url, "-c", "SELECT 1"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == b"error: can't write the result: No space left on device\n"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from raftsql_shell.statements import (
+    BadText,
     Command,
     Splitter,
     Statement,
-    Unterminated,
     is_complete,
     parameters,
     split,
@@ -62,9 +62,9 @@ def test_items_know_their_lines() -> None:
 
 
 def test_a_quote_that_is_never_closed_is_an_error_with_its_line() -> None:
-    with pytest.raises(Unterminated, match="the ' on line 2"):
+    with pytest.raises(BadText, match="the ' on line 2"):
         list(split("SELECT 1;\nSELECT 'open;\n"))
-    with pytest.raises(Unterminated, match='the " on line 1'):
+    with pytest.raises(BadText, match='the " on line 1'):
         list(split('SELECT "open'))
 
 
@@ -81,6 +81,7 @@ def test_a_quote_that_is_never_closed_is_an_error_with_its_line() -> None:
         ("-- note", True),
         (TRIGGER[:-4], False),
         (TRIGGER, True),
+        ("SELECT '\0", True),
     ],
 )
 def test_enter_runs_what_is_complete(text: str, complete: bool) -> None:
