@@ -13,31 +13,13 @@ import asyncio
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
+
+from raftsql.cluster.patience import Longer, in_full
 
 T = TypeVar("T")
 
-PATIENCE_UNITS: Final = 20
-"""What a job in the event loop may burn: 20,000 steps of SQLite's machine are 0.2 to 1 ms."""
-
 Job = tuple[Callable[[], Any], Callable[[Any], None]]
-
-
-class Longer(Exception):
-    """Raised by a small job that turned out not to be one; `rest` is what is left of it."""
-
-    def __init__(self, rest: Callable[[], Any]) -> None:
-        super().__init__("the job is not small")
-        self.rest = rest
-
-
-def in_full(job: Callable[[], T]) -> T:
-    """Do a job to its end, where there is time."""
-    try:
-        return job()
-    except Longer as longer:
-        rest: Callable[[], T] = longer.rest
-    return rest()
 
 
 class Lane:

@@ -19,9 +19,10 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from raftsql.cluster.housekeeping import Housekeeping, LogBounds
-from raftsql.cluster.lane import PATIENCE_UNITS, Lane, Longer
+from raftsql.cluster.lane import Lane
 from raftsql.cluster.marking import Marking, Substitute
 from raftsql.cluster.opening import Stores, open_node
+from raftsql.cluster.patience import PATIENCE_UNITS, Longer
 from raftsql.cluster.querying import Querying
 from raftsql.cluster.replica import Replica
 from raftsql.cluster.requests import Read

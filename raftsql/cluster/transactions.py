@@ -15,7 +15,7 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from raftsql.cluster.lane import PATIENCE_UNITS, Longer
+from raftsql.cluster.patience import PATIENCE_UNITS, Longer
 from raftsql.cluster.requests import DEFAULT_FUEL, Read, Reply, Write, out_of_time
 from raftsql.database.errors import TakesLonger
 from raftsql.database.readers import Page, Snapshot

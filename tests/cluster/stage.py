@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from raftsql.cluster.lane import in_full
+from raftsql.cluster.patience import in_full
 from raftsql.cluster.replica import Replica
 from raftsql.cluster.requests import Read, Write
 from raftsql.cluster.transactions import Step, Transaction

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from raftsql.cluster.lane import Lane, Longer, in_full
+from raftsql.cluster.lane import Lane
+from raftsql.cluster.patience import Longer, in_full
 from raftsql.cluster.transactions import Step
 from raftsql.rpc.proposing import Awaited
 from raftsql.sql.commands import CommandKind, Done, Settings, Statement, decode_answer

@@ -13,8 +13,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from raftsql.cluster.lane import in_full
 from raftsql.cluster.opening import found_cluster, open_node, settle
+from raftsql.cluster.patience import in_full
 from raftsql.cluster.replica import Replica
 from raftsql.cluster.requests import Read
 from raftsql.database import snapshot as snapshots
