@@ -1,0 +1,49 @@
+"""The log stays short, and what it held is in the database."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from raftsql.cluster.housekeeping import LogBounds
+from tests.cluster.running import running
+
+
+async def test_the_log_is_shortened_to_its_tail_and_a_restart_finds_all_rows(
+    tmp_path: Path,
+) -> None:
+    bounds = LogBounds(entries_max=50, tail_entries=10)
+    async with running(tmp_path / "d", bounds) as node:
+        await node.write("CREATE TABLE t (x)")
+        await asyncio.gather(*(node.write("INSERT INTO t VALUES (1)") for _ in range(100)))
+        compacting = node.runner.housekeeping.compact()
+        assert compacting is not None
+        assert node.runner.housekeeping.compact() is None, "one at a time"
+        await compacting
+        await node.write("INSERT INTO t VALUES (2)")
+        log = node.runner.node.log
+        assert log.base.index == log.last.index - 11
+    async with running(tmp_path / "d", bounds) as node:
+        assert node.runner.node.log.base.index > 80
+        assert await node.rows("SELECT count(*) FROM t") == [[101]]
+
+
+async def test_a_short_log_is_left_alone(tmp_path: Path) -> None:
+    async with running(tmp_path / "d") as node:
+        await node.write("CREATE TABLE t (x)")
+        compacting = node.runner.housekeeping.compact()
+        assert compacting is not None
+        await compacting
+        assert node.runner.node.log.base.index == 0
+
+
+async def test_compaction_goes_on_beside_writes(tmp_path: Path) -> None:
+    async with running(tmp_path / "d", LogBounds(10, 5)) as node:
+        await node.write("CREATE TABLE t (x)")
+        for _ in range(5):
+            writes = [node.write("INSERT INTO t VALUES (1)") for _ in range(50)]
+            compacting = node.runner.housekeeping.compact()
+            await asyncio.gather(*writes)
+            if compacting is not None:
+                await compacting
+        assert await node.rows("SELECT count(*) FROM t") == [[250]]
