@@ -160,10 +160,10 @@ class BaseCursor:
             self._ahead = Wait(ticket, frame, self._node, self._serial, 0.0)
 
     def _let_go(self) -> Flow[None]:
-        """Tell the node that the rest of the rows is not wanted."""
+        """Tell the node that the rest of the rows is not wanted. What is known of them stays."""
         if self._rest and self._serial:
             yield Send(self._node, Release(self._rest), self._serial)
-        self._forget()
+        self._page, self._rest, self._ahead = _EMPTY, 0, None
 
     def _taken(self, number: int) -> list[Any]:
         return list(islice(self._page, number))

@@ -44,7 +44,8 @@ def test_letting_go_releases_the_rest_at_the_node() -> None:
     cursor = reading(script, [1], cursor=10)
     script.play(cursor._let_go())
     assert script.sent[0].frame == f.Release(10)
-    assert cursor.description is None
+    assert cursor._taken(1) == []
+    assert cursor._rest == 0
     script.play(cursor._let_go())
     assert len(script.sent) == 1
 

@@ -384,6 +384,17 @@ def test_a_cursor_class_may_be_ones_own(server: FakeServer) -> None:
     connection.close()
 
 
+def test_a_closed_cursor_still_tells_what_its_statement_did(table: Connection) -> None:
+    cursor = table.cursor()
+    cursor.executemany("INSERT INTO t(b) VALUES(?)", [("x",), ("y",)])
+    cursor.close()
+    assert cursor.rowcount == 2
+    cursor = table.execute("SELECT a FROM t")
+    cursor.close()
+    assert cursor.description is not None
+    assert cursor.description[0][0] == "a"
+
+
 def test_closed_things_say_so(table: Connection) -> None:
     cursor = table.cursor()
     with cursor:
