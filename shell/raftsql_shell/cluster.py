@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -64,7 +64,7 @@ class Nodes:
         ]
         seen |= {each.address: each for each in self._all(list(dict.fromkeys(others)))}
         self._known = list(seen)
-        return list(seen.values())
+        return _once_each(seen.values())
 
     def ask(
         self,
@@ -163,6 +163,14 @@ class Nodes:
         if channel is None:
             channel = self._channels[node] = _channel(node, self._address)
         return channel
+
+
+def _once_each(seen: Iterable[Seen]) -> list[Seen]:
+    """A node that was named one way and is a member by another name was asked twice."""
+    found: dict[object, Seen] = {}
+    for each in seen:
+        found[each.picture.get("node_id") or each.address] = each
+    return list(found.values())
 
 
 def _channel(node: str, address: Address) -> grpc.Channel:
