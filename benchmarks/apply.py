@@ -36,7 +36,7 @@ from raftsql.sql.commands import CommandKind, encode
 
 INSERT = "INSERT INTO t(a, b) VALUES (?, ?)"
 TABLE = "CREATE TABLE t(id INTEGER PRIMARY KEY, a, b)"
-TURN_ENTRIES = 1_000
+TURN_ENTRIES = 5_000
 """What one contestant does before the next has its turn, or one batch if that is larger."""
 MANY_ROUNDS = 7
 

@@ -16,6 +16,7 @@ a newer command of that session, which carries newer ones, buries it.
 from __future__ import annotations
 
 from collections import deque
+from operator import itemgetter
 from typing import Final
 
 import apsw
@@ -38,6 +39,8 @@ FLOOR_MAX: Final = 1 << 64
 
 Record = tuple[int, int, int, int, int, bytes]
 """log index, session, sequence, floor, clock in ms, packed answer."""
+_SESSION: Final = itemgetter(1)
+_SEQUENCE: Final = itemgetter(2)
 
 UNKNOWN: Final = encode(
     Failed(Refusal.SESSION_UNKNOWN, 0, "the session is not known, or has expired; nothing was done")
@@ -187,10 +190,11 @@ class Sessions:
     def _pin(self, key: int, records: list[Record]) -> list[Client]:
         """Bind a row to the sessions whose answers are in it; those sessions."""
         # Clocks never go back, so a session was last heard of in its last record.
-        heard = {record[1]: record[4] for record in records}
-        if len(heard) == 1:
-            highest = {records[0][1]: max([record[2] for record in records])}
+        if len(set(map(_SESSION, records))) == 1:
+            heard = {records[-1][1]: records[-1][4]}
+            highest = {records[-1][1]: max(map(_SEQUENCE, records))}
         else:
+            heard = {record[1]: record[4] for record in records}
             highest = dict(sorted([record[1:3] for record in records]))
         clients = [self.clients[session] for session in highest if session in self.clients]
         for client in clients:

@@ -76,12 +76,12 @@ def _rows(
     connection, sessions = writer.connection, writer.sessions
     changes, last_insert_rowid = connection.changes, connection.last_insert_rowid
     own_rowid, reset = plan.sets_rowid, connection.set_last_insert_rowid
-    answered, fresh = answers.append, sessions.fresh
+    answered, keep, known = answers.append, sessions.fresh.append, sessions.known
     alike, command = unpack(entries[start].payload)[0], entries[start].kind
     assert command == COMMAND, "only commands run"
     index = entries[start].index - 1
     clock_ms = vfs.clock_ms = writer.clock_ms
-    number, client, kept = 0, NOBODY, NOBODY.answers
+    number, client, kept, lowest, room = 0, NOBODY, NOBODY.answers, 0, 0
     rowid = 0
     for entry in islice(entries, start, stop):
         payload = entry.payload
@@ -97,10 +97,11 @@ def _rows(
                 if session not in sessions.clients:
                     return
                 number, client = session, sessions.clients[session]
-                kept = client.answers
-            if (
-                sequence <= client.floor or sequence in kept or len(kept) >= OUTSTANDING_MAX
-            ) and sessions.known(session, sequence) is not None:
+                kept, lowest = client.answers, client.floor
+                room = OUTSTANDING_MAX - len(kept)
+            if (sequence <= lowest or sequence in kept or room <= 0) and known(
+                session, sequence
+            ) is not None:
                 return
         index += 1
         assert entry.index == index, f"entry {entry.index} can't follow {index - 1}"
@@ -121,11 +122,12 @@ def _rows(
         if session:
             if floor >= sequence:
                 floor = sequence - 1
-            if floor > client.floor:
-                client.floor = floor
+            if floor > lowest:
+                lowest = client.floor = floor
+            room -= 1
             record = (index, session, sequence, floor, clock_ms, answer)
             kept[sequence] = record
-            fresh.append(record)
+            keep(record)
         answered(answer)
 
 
