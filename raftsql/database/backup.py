@@ -15,9 +15,10 @@ from typing import Final
 import apsw
 
 from raftsql.database import checksum, snapshot
-from raftsql.database.checksum import Checksum, quoted
+from raftsql.database.checksum import Checksum
 from raftsql.database.disk import Disk
 from raftsql.database.guard import INTERNAL_PREFIX
+from raftsql.database.schema import quoted, tables_called
 from raftsql.raft.messages import Position
 
 CHUNK_BYTES: Final = 512 * 1024
@@ -95,19 +96,11 @@ def remove_internals(path: Path, *, vacuum: bool = False) -> None:
     connection.close()
     connection = _unguarded(path)
     renamed = INTERNAL_PREFIX.removeprefix("sqlite_")
-    for name in _names(connection, renamed):
+    for name in tables_called(connection, renamed):
         connection.execute(f"DROP TABLE {quoted(name)}")
     if vacuum:
         connection.execute("VACUUM")
     connection.close()
-
-
-def _names(connection: apsw.Connection, prefix: str) -> list[str]:
-    rows = connection.execute(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, ?) = ?",
-        (len(prefix), prefix),
-    ).fetchall()
-    return [str(name) for (name,) in rows]
 
 
 def _unguarded(path: Path) -> apsw.Connection:

@@ -32,6 +32,7 @@ from raftsql.database import internal, text
 from raftsql.database.environment import Role, open_connection
 from raftsql.database.errors import MachineStopped
 from raftsql.database.guard import INTERNAL_PREFIX
+from raftsql.database.schema import hidden_row_number, quoted
 from raftsql.database.sessions import Sessions
 
 STEP_BYTES: Final = 1 << 18
@@ -43,7 +44,8 @@ _DAMAGED_TEXT: Final = 1
 
 _encoder: Final = msgspec.msgpack.Encoder()
 
-_PLAIN, _GENERATED_VIRTUAL, _GENERATED_STORED = 0, 2, 3
+_PLAIN, _GENERATED_STORED = 0, 3
+"""Values of `hidden` in table_xinfo."""
 
 
 class TableSum(msgspec.Struct, array_like=True, frozen=True):
@@ -250,26 +252,12 @@ def _canonical(row: tuple[Any, ...]) -> bytes:
 
 def _query(connection: apsw.Connection, name: str) -> str:
     """All rows by the table's own tree, which is the order of its key."""
-    columns: list[str] = []
-    aliases = ["rowid", "_rowid_", "oid"]
-    rowid_is_a_column = False
-    for column, kind, key, hidden in connection.execute(
-        "SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)", (name,)
+    row_number = hidden_row_number(connection, name)
+    columns = [] if row_number is None else [row_number]
+    for column, hidden in connection.execute(
+        "SELECT name, hidden FROM pragma_table_xinfo(?)", (name,)
     ):
-        if column.lower() in aliases:
-            aliases.remove(column.lower())
+        # A virtual generated column is computed from the others; computing it may even fail.
         if hidden in (_PLAIN, _GENERATED_STORED):
-            # A virtual generated column is computed from the others; computing it may even fail.
             columns.append(quoted(column))
-        rowid_is_a_column = rowid_is_a_column or (key == 1 and kind.upper() == "INTEGER")
-    ((without_rowid,),) = connection.execute(
-        "SELECT wr FROM pragma_table_list(?) WHERE schema = 'main'", (name,)
-    ).fetchall()
-    if aliases and not without_rowid and not rowid_is_a_column:
-        columns.insert(0, aliases[0])
     return f"SELECT {', '.join(columns)} FROM main.{quoted(name)} NOT INDEXED"
-
-
-def quoted(name: str) -> str:
-    """A name as an SQL identifier, whatever letters it has."""
-    return '"' + name.replace('"', '""') + '"'

@@ -14,13 +14,11 @@ from typing import Any, Final
 import apsw
 
 from raftsql.database import text
-from raftsql.database.checksum import quoted
 from raftsql.database.guard import INTERNAL_PREFIX
+from raftsql.database.schema import hidden_row_number, quoted
 
 _ROWS_A_STEP: Final = 64
 """Fetched at a time, since what decodes damaged text may not stay in force across a yield."""
-
-_PLAIN = 0
 
 
 def dump(connection: apsw.Connection) -> Iterator[str]:
@@ -102,18 +100,11 @@ def _rows(connection: apsw.Connection, name: str) -> Iterator[str]:
 def _columns(connection: apsw.Connection, name: str) -> list[str]:
     """Those that can be written, after the row number if no column shows it."""
     described: list[Any] = connection.execute(
-        "SELECT name, type, pk, hidden FROM pragma_table_xinfo(?)", (name,)
+        "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0", (name,)
     ).fetchall()
-    columns = [quoted(column) for column, _, _, hidden in described if hidden == _PLAIN]
-    taken = {column.lower() for column, _, _, _ in described}
-    free = [alias for alias in ("rowid", "_rowid_", "oid") if alias not in taken]
-    shown = any(key == 1 and kind.upper() == "INTEGER" for _, kind, key, _ in described)
-    ((without_rowid,),) = connection.execute(
-        "SELECT wr FROM pragma_table_list(?) WHERE schema = 'main'", (name,)
-    ).fetchall()
-    if free and not shown and not without_rowid:
-        columns.insert(0, free[0])
-    return columns
+    columns = [quoted(column) for (column,) in described]
+    row_number = hidden_row_number(connection, name)
+    return columns if row_number is None else [row_number, *columns]
 
 
 def _literal(value: Any) -> str:

@@ -19,11 +19,11 @@ from typing import Any, Final, NamedTuple
 import apsw
 
 from raftsql.database import guard, internal, snapshot, text
-from raftsql.database.checksum import quoted
-from raftsql.database.environment import LIMITS, Role, open_connection
+from raftsql.database.environment import CHECKSUM_BYTES, LIMITS, Role, open_connection
 from raftsql.database.errors import MachineStopped
 from raftsql.database.headers import header_of
 from raftsql.database.reader import STEPS_BETWEEN_LOOKS
+from raftsql.database.schema import quoted, tables_called
 from raftsql.database.sessions import Sessions
 from raftsql.database.solo import DONE
 from raftsql.raft.messages import Entry
@@ -198,7 +198,8 @@ def prepare(path: Path, live: Path, entry: Entry, *, vfs: str = "") -> bytes:
 
     Everything before `entry` must be applied to `live`, and `answered` have said None. It may be
     done again after a crash at any point: each step of it is a transaction of its own. It leaves
-    `path` closed and ready to be installed. What it costs does not depend on the size of the file.
+    `path` closed and ready to be installed. A file that comes from another program is written anew
+    with checksums; for one of a cluster the cost does not depend on its size.
     """
     source: apsw.Connection | None = None
     target: apsw.Connection | None = None
@@ -208,6 +209,7 @@ def prepare(path: Path, live: Path, entry: Entry, *, vfs: str = "") -> bytes:
         target = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs or None)
         _harden(target)
         target.execute("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL")
+        _checksum(target)
         internal.create(target)
         _take_over(source, target, entry)
     except (apsw.Error, OSError) as error:
@@ -219,13 +221,20 @@ def prepare(path: Path, live: Path, entry: Entry, *, vfs: str = "") -> bytes:
     return DONE
 
 
+def _checksum(target: apsw.Connection) -> None:
+    """Give a stranger's file room for checksums; every page is written anew with its own."""
+    if target.reserve_bytes("main") != CHECKSUM_BYTES:
+        target.reserve_bytes("main", CHECKSUM_BYTES)
+        target.execute("VACUUM")
+
+
 def _take_over(source: apsw.Connection, target: apsw.Connection, entry: Entry) -> None:
     header = header_of(entry.payload)
     source.execute("BEGIN")
     target.execute("BEGIN IMMEDIATE")
     last, clock_ms = internal.position(source)
     assert last.index == entry.index - 1, f"{entry.index} can't be restored at {last.index}"
-    for name in _internal_tables(source):
+    for name in tables_called(source, guard.INTERNAL_PREFIX):
         _copy_rows(name, source, target)
     sessions = Sessions(target)
     clock_ms = max(clock_ms, header.clock_ms)
@@ -233,14 +242,6 @@ def _take_over(source: apsw.Connection, target: apsw.Connection, entry: Entry) -
         sessions.note(entry.index, header.session, header.sequence, header.floor, clock_ms, DONE)
     sessions.save(entry.index, entry.term, clock_ms)
     target.execute("COMMIT")
-
-
-def _internal_tables(connection: apsw.Connection) -> list[str]:
-    rows = connection.execute(
-        "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, ?) = ?",
-        (len(guard.INTERNAL_PREFIX), guard.INTERNAL_PREFIX),
-    ).fetchall()
-    return [str(name) for (name,) in rows]
 
 
 def _copy_rows(name: str, source: apsw.Connection, target: apsw.Connection) -> None:

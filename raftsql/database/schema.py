@@ -1,0 +1,40 @@
+"""What the schema tells of tables, for statements of our own that are made for any of them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import apsw
+
+_ROW_NUMBERS: Final = ("rowid", "_rowid_", "oid")
+"""The names of a table's row number; a column of such a name hides it."""
+
+
+def quoted(name: str) -> str:
+    """A name as an SQL identifier, whatever letters it has."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def tables_called(connection: apsw.Connection, prefix: str) -> list[str]:
+    """The tables whose names begin so."""
+    rows = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND substr(name, 1, ?) = ?",
+        (len(prefix), prefix),
+    ).fetchall()
+    return [str(name) for (name,) in rows]
+
+
+def hidden_row_number(connection: apsw.Connection, table: str) -> str | None:
+    """A name for the table's row number, if it has one and no column shows it."""
+    columns: list[Any] = connection.execute(
+        "SELECT lower(name), upper(type), pk FROM pragma_table_xinfo(?)", (table,)
+    ).fetchall()
+    if any(key == 1 and kind == "INTEGER" for _, kind, key in columns):
+        return None
+    ((without_rowid,),) = connection.execute(
+        "SELECT wr FROM pragma_table_list(?) WHERE schema = 'main'", (table,)
+    ).fetchall()
+    if without_rowid:
+        return None
+    taken = {name for name, _, _ in columns}
+    return next((name for name in _ROW_NUMBERS if name not in taken), None)
