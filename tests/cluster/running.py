@@ -119,7 +119,7 @@ class Alone:
     async def until_leads(self) -> None:
         """Wait for the node's own election."""
         async with asyncio.timeout(SECONDS_MAX):
-            while not self.runner.replica.leads or self.runner.node.log.applied < 2:
+            while not self.runner.replica.leads or self.runner.node.log.applied < 2:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
 
 
