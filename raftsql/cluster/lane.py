@@ -58,7 +58,7 @@ class Lane:
                 self._break(error)
                 return
             else:
-                then(result)
+                self._tell(then, result)
                 return
         self._under_way += 1
         self._jobs.put((job, then))
@@ -76,7 +76,14 @@ class Lane:
     def _done(self, then: Callable[[Any], None], result: Any) -> None:
         self._under_way -= 1
         if not self._broken:
+            self._tell(then, result)
+
+    def _tell(self, then: Callable[[Any], None], result: Any) -> None:
+        """Whoever can't take a result is broken, and must not go on as if it had none."""
+        try:
             then(result)
+        except Exception as error:
+            self._break(error)
 
     def _break(self, error: BaseException) -> None:
         if not self._broken:

@@ -15,6 +15,7 @@ from raftsql.cluster.requests import Read
 from raftsql.database.reader import (
     BYTES_MAX,
     ROWS_MAX,
+    Expired,
     HoldEnded,
     Limits,
     ReadBroken,
@@ -95,7 +96,7 @@ class Querying:
         future = self._runner.loop.run_in_executor(self._pool, self._execute, read, limits)
         future.add_done_callback(lambda done: self._ran(read, done, Why.OVERLOADED))
 
-    def _expired(self, read: Read):  # type: ignore[no-untyped-def]
+    def _expired(self, read: Read) -> Expired:
         now_ms, deadline = self._runner.now_ms, read.deadline_ms
         return lambda: read.cancelled or 0 < deadline <= now_ms()
 

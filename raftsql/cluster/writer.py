@@ -45,7 +45,8 @@ class Writer:
         self._singles_turn = False
         self._closed = False
         """The lead is being handed over: nothing new may open."""
-        self._all: set[Transaction] = set()
+        self._all: dict[Transaction, None] = {}
+        """Those begun and not ended, in order."""
 
     @property
     def open_count(self) -> int:
@@ -79,7 +80,7 @@ class Writer:
     def begin(self, settings: Settings, *, immediate: bool) -> Transaction:
         """A new transaction; it takes the writer with its first write."""
         transaction = Transaction(self, settings, immediate=immediate)
-        self._all.add(transaction)
+        self._all[transaction] = None
         return transaction
 
     def admits_singles(self) -> bool:
@@ -167,7 +168,7 @@ class Writer:
 
     def ended(self, transaction: Transaction) -> None:
         """The transaction is over without a commit: let the next one go on."""
-        self._all.discard(transaction)
+        self._all.pop(transaction, None)
         if transaction in self._waiting:
             self._waiting.remove(transaction)
         if transaction is not self._open or transaction.open is None:
@@ -183,7 +184,7 @@ class Writer:
     def applied(self) -> None:
         """Everything handed out so far is applied: perhaps somebody's turn has come."""
         if self._open is not None and self._open.state is State.ENDED:
-            self._all.discard(self._open)
+            self._all.pop(self._open, None)
             self._open = None
             self._singles_turn = True
             if self._held:

@@ -149,3 +149,23 @@ async def test_an_apply_with_a_verify_in_it_goes_on_after_its_mark(tmp_path: Pat
         _, first, long = await asyncio.gather(*together)
         assert first == Done(1, 1)
         assert long == Done(ROWS, ROWS + 1)
+
+
+@pytest.mark.parametrize("small", [True, False])
+@pytest.mark.parametrize("fault", ["job", "then"])
+async def test_the_first_fault_ends_the_lane(small: bool, fault: str) -> None:
+    failures: asyncio.Queue[BaseException] = asyncio.Queue()
+    lane = Lane(asyncio.get_running_loop(), "test", failures.put_nowait)
+    heard: list[Any] = []
+
+    def broken(*_: object) -> None:
+        raise ValueError("broken")
+
+    job, then = (broken, heard.append) if fault == "job" else (int, broken)
+    lane.do(job, then, small=small)
+    lane.do(int, heard.append, small=False)
+    assert str(await failures.get()) == "broken"
+    lane.do(int, heard.append, small=True)
+    await lane.close()
+    assert heard == []
+    assert failures.empty(), "the first fault is told, and no other"
