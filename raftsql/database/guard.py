@@ -12,10 +12,11 @@ from typing import Final
 
 import apsw
 
+from raftsql.sql import determinism
 from raftsql.sql.functions import PURE_MODULES, REFUSED_FUNCTIONS
 from raftsql.sql.pragmas import SCHEMA_PRAGMAS, WRITE_PRAGMAS
 
-INTERNAL_PREFIX: Final = "sqlite_raftsql_"
+INTERNAL_PREFIX: Final = determinism.INTERNAL_PREFIX.lower()
 """Internal tables' names begin so; SQLite itself keeps users from dropping or altering them."""
 
 OK: Final = apsw.SQLITE_OK
@@ -57,23 +58,6 @@ _TEMPORARY: Final = frozenset(
         apsw.SQLITE_DROP_TEMP_VIEW,
     }
 )
-_SCHEMA: Final = frozenset(
-    {
-        apsw.SQLITE_CREATE_INDEX,
-        apsw.SQLITE_CREATE_TABLE,
-        apsw.SQLITE_CREATE_TRIGGER,
-        apsw.SQLITE_CREATE_VIEW,
-        apsw.SQLITE_CREATE_VTABLE,
-        apsw.SQLITE_DROP_INDEX,
-        apsw.SQLITE_DROP_TABLE,
-        apsw.SQLITE_DROP_TRIGGER,
-        apsw.SQLITE_DROP_VIEW,
-        apsw.SQLITE_DROP_VTABLE,
-        apsw.SQLITE_ALTER_TABLE,
-        apsw.SQLITE_ANALYZE,
-        apsw.SQLITE_REINDEX,
-    }
-)
 _RESTRUCTURING: Final = frozenset(
     {
         apsw.SQLITE_DROP_INDEX,
@@ -84,9 +68,17 @@ _RESTRUCTURING: Final = frozenset(
         apsw.SQLITE_ALTER_TABLE,
     }
 )
-_TABLE_USES: Final = frozenset(
-    {apsw.SQLITE_READ, apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE}
-)
+_SCHEMA: Final = _RESTRUCTURING | {
+    apsw.SQLITE_CREATE_INDEX,
+    apsw.SQLITE_CREATE_TABLE,
+    apsw.SQLITE_CREATE_TRIGGER,
+    apsw.SQLITE_CREATE_VIEW,
+    apsw.SQLITE_CREATE_VTABLE,
+    apsw.SQLITE_ANALYZE,
+    apsw.SQLITE_REINDEX,
+}
+_ROW_CHANGES: Final = frozenset({apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE})
+_TABLE_USES: Final = _ROW_CHANGES | {apsw.SQLITE_READ}
 
 
 class Guard:
@@ -131,6 +123,7 @@ class Guard:
         self.counts = False
         """Whether it asks for last_insert_rowid() or changes()."""
         self.moves_savepoints = False
+        """Whether it is a SAVEPOINT, a RELEASE or a ROLLBACK TO."""
         self.target: str | None = None
         """The first table it inserts into."""
 
@@ -250,8 +243,4 @@ def _is_internal(name: str | None) -> bool:
 
 
 def _touches_statistics(action: int, table: str | None) -> bool:
-    return (
-        action in (apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE)
-        and table is not None
-        and table.lower().startswith("sqlite_stat")
-    )
+    return action in _ROW_CHANGES and table is not None and table.lower().startswith("sqlite_stat")
