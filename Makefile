@@ -6,9 +6,10 @@ STAMP := $(VENV)/.stamp
 SEEDS ?= 300
 MINUTES ?= 60
 
-.PHONY: run test check simulate simulate-mutants stubs bench-core clean
+.PHONY: run test test-sqlalchemy check simulate simulate-mutants stubs bench-core clean
 .DEFAULT_GOAL := check
 
+# The group dev holds the group ecosystem too (SQLAlchemy, Alembic, pandas, Polars): a minute once.
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
@@ -20,6 +21,10 @@ run: $(STAMP) ## a three-node cluster on this machine and a prompt
 
 test: $(STAMP) ## all tests
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+test-sqlalchemy: $(STAMP) ## SQLAlchemy's dialect suite on a cluster of three, blocking and asyncio
+	$(BIN)/python -m tests.sqlalchemy.suite
+	$(BIN)/python -m tests.sqlalchemy.suite --aio
 
 check: $(STAMP) ## form, types, layers, stubs and tests: what has to be green before a commit
 	$(BIN)/ruff format --check .

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 
+collect_ignore = ["suite"]  # SQLAlchemy's own tests have their own run: tests/sqlalchemy/suite
+
+
 @pytest.fixture(scope="session")
 def node_url() -> Iterator[str]:
     """A cluster of one node, as SQLAlchemy names it."""

@@ -15,6 +15,7 @@ from sqlalchemy.engine.url import URL
 
 import raftsql_driver
 from raftsql_driver.errors import TransactionLost, Unavailable
+from raftsql_driver.sqlalchemy import bookmark
 
 _LEVELS: Final[dict[str, str | None]] = {
     "SERIALIZABLE": "DEFERRED",
@@ -75,6 +76,10 @@ class RaftsqlDialect(SQLiteDialect):
 
         return AsyncRaftsqlDialect
 
+    @classmethod
+    def engine_created(cls, engine: Any) -> None:
+        bookmark.share(engine)
+
     def create_connect_args(self, url: URL) -> Any:
         positional, options = self._address(url)
         # A pool hands a connection from thread to thread, one at a time.
@@ -82,11 +87,11 @@ class RaftsqlDialect(SQLiteDialect):
 
     def _address(self, url: URL) -> tuple[list[str], dict[str, Any]]:
         """The driver's URL; where this one names no host, RAFTSQL_URL counts."""
+        if url.database:
+            raise exc.ArgumentError("a cluster has just one database: write raftsql://host:port/")
         if url.host or "host" in url.query:
             text = url.set(drivername="raftsql").render_as_string(hide_password=False)
             return [text], {}
-        if url.database:
-            raise exc.ArgumentError("a cluster has just one database: write raftsql://host:port/")
         options: dict[str, Any] = dict(url.query)
         if url.username:
             options["user"] = url.username
@@ -95,8 +100,16 @@ class RaftsqlDialect(SQLiteDialect):
         return [], options
 
     def _get_server_version_info(self, connection: Any) -> tuple[int, ...]:
-        version = connection.exec_driver_sql("SELECT sqlite_version()").scalar()
+        # Of the connected node: its version is none of a transaction's business.
+        here = {"consistency": "stale"}
+        version = connection.exec_driver_sql(
+            "SELECT sqlite_version()", execution_options=here
+        ).scalar()
         return tuple(int(part) for part in version.split("."))
+
+    def get_schema_names(self, connection: Any, **kw: Any) -> list[str]:
+        """A cluster has the one database."""
+        return ["main"]
 
     def get_isolation_level_values(self, dbapi_connection: Any) -> Any:
         return list(_LEVELS)
