@@ -140,7 +140,8 @@ class Replica:
             pass
 
     def _lap(self) -> bool:
-        """Save, send, apply, answer. The leader's appends leave while its own disk works."""
+        """Send, save, apply, answer. What is sent waits for no save that is still to come: the core
+        has held back what does, and the leader's appends leave while its own disk works."""
         self._propose()
         self.reading.ask()
         ready = self.node.ready(take_save=not self._saving, take_committed=not self._applying)
