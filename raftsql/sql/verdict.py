@@ -43,7 +43,7 @@ class Refused:
     what: str
     """The statement's part, as the user wrote it or as SQL names it."""
     position: int
-    """Offset in characters; -1 where the whole statement is meant by another part than its text."""
+    """Offset in characters."""
     length: int
     why: str
     instead: str
