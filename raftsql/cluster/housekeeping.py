@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 log = logging.getLogger("raftsql.cluster")
 
 CHECK_SECONDS = 1.0
+"""How often it is looked whether there is something to do."""
 WAL_BYTES_MAX = 64 << 20
 """The log is also shortened when the database's WAL is larger, so that reads stay fast."""
 EXPIRE_SECONDS = 60.0
+"""How often the leader has forgotten whose time is up: each time costs an entry in the log."""
 
 
 class _Silent:

@@ -21,7 +21,9 @@ from raftsql.database.checksum import Checksum, Summing
 from raftsql.database.errors import MachineStopped
 
 KEPT_MAX: Final = 8
+"""Moments whose sums can still be asked for; the oldest goes first."""
 UNDER_WAY_MAX: Final = 2
+"""Each holds its moment, and with it the WAL."""
 
 
 class NoSum(Exception):

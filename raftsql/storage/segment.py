@@ -20,10 +20,12 @@ from raftsql.storage.batch import ALIGNMENT, RECORD, Batch
 from raftsql.storage.files import File
 
 VERSION = 1
+"""Of the format of segments and of their indexes."""
 SAMPLE_EVERY = 32
 """One record in so many has its offset in memory: 0.5 MiB for a million entries."""
 
 PREAMBLE_BYTES = ALIGNMENT
+"""So that the first batch is aligned as the others are."""
 _PREAMBLE = struct.Struct("<16sIQ")
 _PREAMBLE_NAME = b"raftsql journal\n"
 _INDEX = struct.Struct("<16sIIQQQQQQQQQQQQQ")
