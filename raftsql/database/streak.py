@@ -44,34 +44,34 @@ def run_streak(
 
     At least that one is answered. Clock, chance and fuel are left as the last command set them.
     """
-    shape, statements = plan.shape, writer.statements
-    assert shape is not None, "a streak runs a text whose shape is known"
-    rows = _rows(writer, plan, shape, entries, stop, answers)
+    statements, sql = writer.statements, _shape(plan).sql
+    rows = _rows(writer, plan, entries, stop, answers)
     if statements.watching:
         statements.watch(on=False)
     try:
-        statements.cursor.executemany(shape.sql, rows)
+        statements.cursor.executemany(sql, rows)
     except COMMAND_ERRORS as error:
         own_fault = inspect.getgeneratorstate(rows) != inspect.GEN_SUSPENDED
         if own_fault and not isinstance(error, Undo):
             raise AssertionError("the streak itself failed, not a command of it") from error
-        _answer_failure(writer, error, entries[len(answers)], shape.sql, answers)
+        _answer_failure(writer, error, entries[len(answers)], sql, answers)
+
+
+def _shape(plan: Plan) -> Shape:
+    assert plan.shape is not None, "a streak runs a text whose shape is known"
+    return plan.shape
 
 
 def _rows(
-    writer: Writer,
-    plan: Plan,
-    shape: Shape,
-    entries: Sequence[Entry],
-    stop: int,
-    answers: list[bytes | None],
+    writer: Writer, plan: Plan, entries: Sequence[Entry], stop: int, answers: list[bytes | None]
 ) -> Rows:
     """Hand over the parameters of one command after the other; answer each when the next is due.
 
     This is the hottest loop of all: what is called here is called once for every write.
     """
     start = len(answers)
-    unpack, head, end, inserts = shape.unpack, shape.head, shape.end, plan.inserts
+    shape, inserts = _shape(plan), plan.inserts
+    unpack, head, end = shape.unpack, shape.head, shape.end
     pinned, vfs, meter = writer.pinned, writer.pinned.vfs, writer.meter
     connection, sessions = writer.connection, writer.sessions
     changes, last_insert_rowid = connection.changes, connection.last_insert_rowid

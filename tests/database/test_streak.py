@@ -123,7 +123,8 @@ def test_rows_of_every_kind_come_to_the_same(
     repeated(log, sql, [rows[0]] * 3)
     repeated(log, sql, rows + rows)
     same(tmp_path, log)
-    assert streaks or "RETURNING" in sql or "CONFLICT" in sql
+    watched = ("RETURNING", "CONFLICT", "SELECT", "(?), (?)")
+    assert streaks or any(word in sql for word in watched)
 
 
 def test_each_command_of_a_streak_has_its_own_clock_and_chance(
@@ -154,11 +155,12 @@ def test_a_runaway_in_a_streak_is_ended_and_takes_nobodys_rows(
     tmp_path: Path, log: Log, streaks: list[int]
 ) -> None:
     rows = [[n] for n in (*range(8), 10**9, *range(8), 10**9, *range(8))]
-    repeated(log, COUNT + "INSERT OR IGNORE INTO w SELECT i, 1 FROM x", rows, fuel=200)
+    log.sql("INSERT INTO w VALUES (1, 1)")
+    repeated(log, f"UPDATE w SET b = ({COUNT} SELECT count(*) FROM x)", rows, fuel=200)
     answers = same(tmp_path, log)
     refusals = [a.refusal for a in answers[3:] if isinstance(a, Failed)]
     assert refusals == [Refusal.FUEL] * 2
-    assert answers[-1] == Done(0, 0)
+    assert answers[-1] == Done(1, 0)
     assert streaks
 
 
