@@ -8,8 +8,8 @@ log it would be an error on every node for ever.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, Final
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
@@ -21,6 +21,8 @@ from raftsql.sql.commands import (
     decode_script,
     decode_statement,
 )
+
+T = TypeVar("T")
 
 INTEGER_MIN: Final = -(1 << 63)
 INTEGER_MAX: Final = (1 << 63) - 1
@@ -83,30 +85,20 @@ def check(parameters: Parameters, *, length_max: int = LENGTH_MAX) -> None:
 
 def check_statement(body: bytes, *, length_max: int = LENGTH_MAX) -> Statement:
     """Decode and check the body of an EXECUTE command."""
-    if len(body) <= length_max:
-        try:
-            return _decode_plain_statement(body)
-        except _UNREADABLE:
-            pass  # The slower way passes it, or says what is wrong.
-    try:
-        statement = decode_statement(body)
-    except _UNREADABLE as error:
-        raise _unreadable(error) from error
+    plain = _quickly(_decode_plain_statement, body, length_max)
+    if plain is not None:
+        return plain
+    statement = _slowly(decode_statement, body)
     check(statement.parameters, length_max=length_max)
     return statement
 
 
 def check_many(body: bytes, *, length_max: int = LENGTH_MAX) -> Many:
     """Decode and check the body of a MANY command; the error names the row."""
-    if len(body) <= length_max:
-        try:
-            return _decode_plain_many(body)
-        except _UNREADABLE:
-            pass  # The slower way passes it, or says what is wrong.
-    try:
-        many = decode_many(body)
-    except _UNREADABLE as error:
-        raise _unreadable(error) from error
+    plain = _quickly(_decode_plain_many, body, length_max)
+    if plain is not None:
+        return plain
+    many = _slowly(decode_many, body)
     for number, row in enumerate(many.rows):
         try:
             check(row, length_max=length_max)
@@ -117,15 +109,10 @@ def check_many(body: bytes, *, length_max: int = LENGTH_MAX) -> Many:
 
 def check_script(body: bytes, *, length_max: int = LENGTH_MAX) -> list[Statement]:
     """Decode and check the body of a SCRIPT command."""
-    if len(body) <= length_max:
-        try:
-            return list[Statement](_decode_plain_script(body))
-        except _UNREADABLE:
-            pass  # The slower way passes it, or says what is wrong.
-    try:
-        script = decode_script(body)
-    except _UNREADABLE as error:
-        raise _unreadable(error) from error
+    plain = _quickly(_decode_plain_script, body, length_max)
+    if plain is not None:
+        return list[Statement](plain)
+    script = _slowly(decode_script, body)
     for statement in script:
         check(statement.parameters, length_max=length_max)
     return script
@@ -134,8 +121,22 @@ def check_script(body: bytes, *, length_max: int = LENGTH_MAX) -> list[Statement
 _UNREADABLE: Final = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
 
 
-def _unreadable(error: Exception) -> BadValue:
-    return BadValue(f"the body can't be read: {error}")
+def _quickly(decode: Callable[[bytes], T], body: bytes, length_max: int) -> T | None:
+    """Check a body by decoding it; None leaves it to the slower way, which says what is wrong."""
+    if len(body) > length_max:
+        return None
+    try:
+        return decode(body)
+    except _UNREADABLE:
+        return None
+
+
+def _slowly(decode: Callable[[bytes], T], body: bytes) -> T:
+    """Decode a body whose values are to be checked one by one."""
+    try:
+        return decode(body)
+    except _UNREADABLE as error:
+        raise BadValue(f"the body can't be read: {error}") from error
 
 
 def _fault(value: Any, length_max: int) -> str:
