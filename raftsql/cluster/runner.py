@@ -1,4 +1,4 @@
-"""The runner: the one place where a replica meets an event loop, threads and a clock.
+"""The runner: where a replica meets an event loop, threads and a clock, here and in what it owns.
 
 It is the replica's World. Journal and database have a lane each; reads run in place when they are
 short and in a pool when they are not. Whatever arrives (a client's frame, a peer's message, a
