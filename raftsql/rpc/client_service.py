@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -26,8 +27,12 @@ from raftsql_proto import client_pb2, frames
 from raftsql_proto.client_pb2_grpc import ClientServicer
 
 EXPIRE_SECONDS = 5.0
+LAST_WRITE_SECONDS_MAX = 1.0
+"""How long the message that is leaving may take when its stream is to end."""
 STREAMS_MAX = 20_000
 """Client processes that may be connected to one node."""
+
+log = logging.getLogger("raftsql.rpc")
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -136,10 +141,11 @@ class ClientService(ClientServicer):
                 grpc.StatusCode.RESOURCE_EXHAUSTED, "too many clients are connected to this node"
             )
         stream = ClientStream(self)
+        writing = asyncio.create_task(stream.outbox.drain_to(context))
         tasks = [
             asyncio.create_task(self._read_from(stream, context)),
-            asyncio.create_task(stream.outbox.drain_to(context)),
             asyncio.create_task(stream.outbox.overflowed.wait()),
+            writing,
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -147,7 +153,15 @@ class ClientService(ClientServicer):
             self.streams.discard(stream)
             stream.close()
             self.runner.wake()
+            stream.outbox.finish()
+            # gRPC can send no status while a message is leaving, and never again if that is
+            # cancelled. Only a client that does not read makes this wait.
+            await asyncio.wait([writing], timeout=LAST_WRITE_SECONDS_MAX)
+            is_stuck = not writing.done()
             problem = await _ended(tasks)
+        if is_stuck:
+            log.warning("a client does not read its answers: it is cut off")
+            raise asyncio.CancelledError
         if isinstance(problem, (msgspec.MsgspecError, ValueError, RecursionError)):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"unreadable frames: {problem}")
         if isinstance(problem, _Unwelcome):

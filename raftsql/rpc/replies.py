@@ -37,6 +37,7 @@ class Outbox:
         """Of all that the transport has not taken yet."""
         self._ready = asyncio.Event()
         self._read = asyncio.Event()
+        self._finished = False
         self.overflowed = asyncio.Event()
         """The client lets too much wait; what waits is dropped, and it has to be cut off."""
 
@@ -51,6 +52,11 @@ class Outbox:
         if self._bytes > WAITING_BYTES_MAX:
             self.overflowed.set()
             self._frames, self._sizes = [], []
+
+    def finish(self) -> None:
+        """Send no more after the message that is leaving now."""
+        self._finished = True
+        self._ready.set()
 
     async def room(self) -> None:
         """Wait until the client has read so much that it may ask for more."""
@@ -67,13 +73,15 @@ class Outbox:
         return self._frames.pop(0)
 
     async def drain_to(self, stream: Writable) -> None:
-        """Send what waits, whenever something waits."""
-        while True:
+        """Send what waits, whenever something waits, until `finish`."""
+        while not self._finished:
             await self._ready.wait()
             self._ready.clear()
             waiting, self._frames = self._frames, []
             sizes, self._sizes = self._sizes, []
             for batch, size in _parted(waiting, sizes):
+                if self._finished:
+                    return
                 await stream.write(client_pb2.Frames(batch=frames.encode(batch)))
                 self._bytes -= size
             self._read.set()
