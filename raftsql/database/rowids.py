@@ -50,7 +50,15 @@ def needs_watching(program: list[Any], *, tells_rowid: bool) -> bool:
     names = {row[1] for row in program}
     if names & _UNSURE:
         return True
+    if names & _LOOPS and _numbers_rows(program):
+        return True  # The first row may be the last that is counted; chance numbers the second.
     return chooses_rowid(program) and (bool(names & _LOOPS) or not tells_rowid)
+
+
+def _numbers_rows(program: list[Any]) -> bool:
+    """Whether SQLite picks row numbers for a table, and not only for some rows in between."""
+    written = {row[2] for row in program if row[1] == "OpenWrite"}
+    return any(row[1] == "NewRowid" and row[2] in written for row in program)
 
 
 def chooses_rowid(program: list[Any]) -> bool:

@@ -24,7 +24,7 @@ from raftsql.database.errors import (
 from raftsql.database.fuel import NO_LIMIT, Meter
 from raftsql.database.guard import Guard
 from raftsql.database.headers import Shape
-from raftsql.database.rowids import ROWID_MAX, TOO_HIGH, RowidWatch, chooses_rowid, needs_watching
+from raftsql.database.rowids import ROWID_MAX, TOO_HIGH, RowidWatch, needs_watching
 from raftsql.sql.commands import (
     FUEL_UNIT,
     Column,
@@ -45,7 +45,7 @@ ROWS_BYTES_MAX: Final = 8 * 1024 * 1024
 NO_COUNT: Final = -1
 """`rowcount` of a statement that is not an INSERT, UPDATE or DELETE, as in Python's sqlite3."""
 
-_BLANK: Final = re.compile(r"(?:\s+|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z)|;)*", re.DOTALL)
+_BLANK: Final = re.compile(r"(?:[\s\ufeff]+|--[^\n]*(?:\n|\Z)|/\*.*?(?:\*/|\Z)|;)*", re.DOTALL)
 _WORD: Final = re.compile(r"[A-Za-z]*")
 _WHERE: Final = re.compile(r"\bWHERE\b", re.IGNORECASE)
 _ROWS_CHANGERS: Final = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE", "WITH"})
@@ -86,7 +86,6 @@ class Plan:
     __slots__ = (
         "changes_rows",
         "changes_schema",
-        "chooses_rowid",
         "columns",
         "counts",
         "explains",
@@ -129,8 +128,6 @@ class Plan:
         """The table it inserts into, where it was seen to."""
         self.plain = changes_rows and not (columns or counts or changes_schema)
         """Whether it needs nothing but to be executed and counted."""
-        self.chooses_rowid = False
-        """Whether the row's number may come from outside."""
         self.is_known = False
         """Whether it was met again, and looked at closely."""
         self.sets_rowid = False
@@ -154,6 +151,12 @@ def leading_word(sql: str) -> str:
     blank = _BLANK.match(sql)
     word = _WORD.match(sql, blank.end() if blank else 0)
     return word.group().upper() if word else ""
+
+
+def _is_blank(sql: str) -> bool:
+    """Whether there is nothing but spaces, comments and semicolons."""
+    blank = _BLANK.match(sql)
+    return blank is not None and blank.end() == len(sql)
 
 
 class Statements:
@@ -293,7 +296,6 @@ class Statements:
             )
             plan.sets_rowid = self.own(kind, [plan.target]) == [(1,)]
         program = self.own("EXPLAIN " + sql, parameters, can_cache=False)
-        plan.chooses_rowid = chooses_rowid(program)
         unseen = needs_watching(program, tells_rowid=plan.sets_rowid)
         if not (unseen or plan.leaps or self.counts or self.careful):
             self.quick[sql] = plan
@@ -331,7 +333,7 @@ class Statements:
         if blank is not None and blank.end() < len(self._text):
             raise Undo(ONE_STATEMENT, ran=False)
         word = leading_word(text)
-        self._plan = self._planned(cursor, word) if word else EMPTY
+        self._plan = EMPTY if _is_blank(text) else self._planned(cursor, word)
         if self._plan.leaps:
             self.meter.hurry()
         self.guard.compiling = False
@@ -392,7 +394,7 @@ class Statements:
         connection = self.connection
         before = connection.total_changes()
         self.watch(on=False)
-        self.cursor.executemany(sql, self._looked_at(rows) if plan.chooses_rowid else rows)
+        self.cursor.executemany(sql, self._looked_at(rows) if plan.inserts else rows)
         if plan.inserts and connection.last_insert_rowid() > ROWID_MAX:
             raise Undo(TOO_HIGH, ran=True)
         return connection.total_changes() - before

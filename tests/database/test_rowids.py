@@ -75,6 +75,41 @@ def test_no_command_can_write_a_row_number_after_which_comes_chance(bench: Bench
     assert bench.rows("SELECT count(*), max(rowid) FROM w") == [(6, 6)]
 
 
+SEVERAL = {
+    "a list": "INSERT INTO t(b) VALUES (1), (2), (3)",
+    "a query": "INSERT INTO t(b) SELECT b FROM u",
+    "its own rows": "INSERT INTO t(b) SELECT b FROM t",
+    "an upsert": "INSERT INTO t(b) VALUES (1), (2), (3) ON CONFLICT DO NOTHING",
+}
+
+
+@pytest.mark.parametrize("way", SEVERAL)
+@pytest.mark.parametrize("below", range(3))
+def test_several_rows_at_the_end_are_not_numbered_by_chance(
+    bench: Bench, way: str, below: int
+) -> None:
+    bench.sql("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
+    bench.sql("CREATE TABLE u(b)")
+    bench.sql("INSERT INTO u VALUES (1), (2), (3)")
+    for _ in range(3):
+        bench.sql(SEVERAL[way])
+    bench.sql("DELETE FROM t")
+    bench.sql("INSERT INTO t VALUES (?, 1), (1, 1), (2, 1)", [ROWID_MAX - below])
+    answers = bench.batch(*(bench.log.sql(SEVERAL[way]) for _ in range(3)))
+    assert [type(answer) for answer in answers] == [Failed] * 3
+    assert bench.rows("SELECT max(a), count(*) FROM t") == [(ROWID_MAX - below, 3)]
+
+
+@pytest.mark.parametrize("below", range(4))
+def test_many_rows_at_the_end_are_not_numbered_by_chance(bench: Bench, below: int) -> None:
+    bench.sql("CREATE TABLE t(a INTEGER PRIMARY KEY, b UNIQUE)")
+    bench.sql("INSERT INTO t VALUES (?, -1)", [ROWID_MAX - below])
+    for clause in ("", " ON CONFLICT(b) DO UPDATE SET b = -b"):
+        many = bench.many("INSERT INTO t(b) VALUES (?)" + clause, [[n] for n in range(6)])
+        assert isinstance(many, Failed)
+    assert bench.rows("SELECT max(a), count(*) FROM t") == [(ROWID_MAX - below, 1)]
+
+
 def test_ordinary_numbers_stay_quick_and_allowed(bench: Bench) -> None:
     bench.sql("CREATE TABLE t(a INTEGER PRIMARY KEY, b)")
     for number in range(1, 5):

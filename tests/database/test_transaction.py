@@ -76,6 +76,20 @@ def test_a_transaction_sees_its_own_writes_and_others_do_not(pair: Pair) -> None
     assert pair.leader.rows("SELECT a, b FROM t") == [(1, "x")]
 
 
+MARK = "\ufeff"
+
+
+@pytest.mark.parametrize("before", [MARK, f" {MARK} ", f"/* a file's */{MARK}", f"{MARK};{MARK}"])
+def test_a_byte_order_mark_hides_no_write_from_the_replicas(pair: Pair, before: str) -> None:
+    """SQLite takes the mark for a space."""
+    open_one = pair.leader.machine.begin(ON)
+    assert pair.run(open_one, before + "INSERT INTO t(b) VALUES (1)") == Done(1, 1)
+    assert pair.run(open_one, before + "CREATE TABLE v(a)").changes == -1
+    assert len(open_one.steps().steps) == 2
+    pair.commit(open_one)
+    assert pair.leader.rows("SELECT b FROM t, (SELECT count(*) FROM v)") == [(1,)]
+
+
 def test_rolling_back_leaves_no_trace(pair: Pair) -> None:
     before = dump(pair.leader.path)
     open_one = pair.leader.machine.begin(ON)
