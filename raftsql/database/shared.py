@@ -122,9 +122,11 @@ def _one(writer: Writer, sql: str, parameters: Parameters) -> bytes | None:
 
 def failed(writer: Writer, error: Exception, sql: str) -> Failed:
     """The answer to an error that touched nobody else's rows; RunAlone when it did, or must."""
-    failed = writer.statements.failure(error, sql)
+    statements = writer.statements
+    failed = statements.failure(error, sql)
     recount = writer.meter.exhausted
-    if recount or writer.statements.must_undo(error) or not writer.connection.in_transaction:
+    leaves = statements.must_undo(error) or statements.may_leave_rows(error, sql)
+    if recount or leaves or not writer.connection.in_transaction:
         raise RunAlone(failed, recount=recount) from error
     return failed
 

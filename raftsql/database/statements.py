@@ -15,6 +15,7 @@ import apsw
 
 from raftsql.database.environment import Pinned
 from raftsql.database.errors import (
+    BINDING_ERRORS,
     FOREIGN_KEY_FAILED,
     OUT_OF_FUEL,
     SQL_ERRORS,
@@ -479,6 +480,21 @@ class Statements:
     def must_undo(self, error: Exception) -> bool:
         """Whether an error leaves rows behind that may not stay."""
         return self.rowids.reached or (isinstance(error, Undo) and error.ran)
+
+    def may_leave_rows(self, error: Exception, sql: str) -> bool:
+        """Whether SQLite may have kept rows of a statement that failed.
+
+        It undoes what a constraint ends, but inside a transaction it keeps no way back from what
+        it does not foresee: a value too big, JSON that is malformed or a sum that overflows in the
+        middle of a query, a type that a STRICT table refuses, triggers nested too deep.
+        """
+        if not isinstance(error, apsw.Error) or isinstance(error, BINDING_ERRORS):
+            return False
+        foreseen = isinstance(error, apsw.ConstraintError)
+        if foreseen and getattr(error, "extendedresult", 0) != apsw.SQLITE_CONSTRAINT_DATATYPE:
+            return False
+        plan = self.plans.get(sql) or (self._plan if self._text == sql else None)
+        return plan is not None and not plan.reads
 
     def unresolved(self) -> Failed | None:
         """The error COMMIT would give for deferred foreign keys, if it came now."""

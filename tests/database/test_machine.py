@@ -91,6 +91,51 @@ def test_what_ends_the_shared_transaction_takes_nobodys_rows(bench: Any, stateme
     assert bench.machine.applied.index == 6
 
 
+FAILING_MIDWAY = {
+    "a STRICT table's type": "INSERT INTO s VALUES (1), (2), ('x')",
+    "malformed JSON": "INSERT INTO t SELECT value FROM j, json_each(j.x)",
+    "a sum that overflows": "INSERT INTO t SELECT (SELECT sum(x) FROM n WHERE n.rowid <= j.rowid)"
+    " FROM j",
+    "a search that is none": "INSERT INTO t SELECT f.rowid FROM q, f WHERE f MATCH q.x",
+    "a value too big": "UPDATE t SET a = a || (SELECT hex(x) || hex(x) FROM b WHERE t.rowid = 2)",
+    "a trigger that fails": "INSERT INTO g SELECT x FROM j",
+}
+
+
+@pytest.mark.parametrize("way", FAILING_MIDWAY)
+def test_a_statement_that_fails_midway_leaves_no_row(bench: Any, way: str) -> None:
+    bench.script(
+        "CREATE TABLE s(a INT) STRICT",
+        "CREATE TABLE t(a)",
+        "INSERT INTO t VALUES (1), (2), (3)",
+        "CREATE TABLE j(x)",
+        "INSERT INTO j VALUES ('[1, 2]'), ('[3]'), ('bad')",
+        "CREATE TABLE n(x)",
+        "INSERT INTO n VALUES (1), (9223372036854775807), (2)",
+        "CREATE VIRTUAL TABLE f USING fts5(a)",
+        "INSERT INTO f VALUES ('one')",
+        "CREATE TABLE q(x)",
+        "INSERT INTO q VALUES ('one'), ('\"')",
+        "CREATE TABLE b(x)",
+        "INSERT INTO b VALUES (zeroblob(40000000))",
+        "CREATE TABLE g(a)",
+        "CREATE TRIGGER h AFTER INSERT ON g BEGIN"
+        " INSERT INTO t SELECT value FROM json_each(NEW.a); END",
+        "CREATE TABLE beside(a)",
+    )
+    count = "SELECT (SELECT count(*) FROM s), (SELECT group_concat(a) FROM t), (SELECT 1 FROM g)"
+    before = bench.rows(count)
+    for _ in range(3):
+        answers = bench.batch(
+            bench.log.sql("INSERT INTO beside VALUES (1)"),
+            bench.log.sql(FAILING_MIDWAY[way]),
+            bench.log.sql("INSERT INTO beside VALUES (2)"),
+        )
+        assert [type(answer) for answer in answers] == [Done, Failed, Done]
+        assert bench.rows(count) == before
+    assert bench.rows("SELECT count(*) FROM beside") == [(6,)]
+
+
 def test_or_fail_keeps_the_rows_before_the_failure_as_sqlite_does(bench: Any) -> None:
     bench.sql("CREATE TABLE t(a INTEGER PRIMARY KEY)")
     assert isinstance(bench.sql("INSERT OR FAIL INTO t VALUES (1), (2), (1), (3)"), Failed)
