@@ -161,7 +161,7 @@ class Guard:
             return None
         if action == apsw.SQLITE_PRAGMA and first == "data_version" and not self.compiling:
             return None  # FTS5 looks whether its own cache is still good.
-        if self.restructures and action in _TABLE_USES and (first or "").lower() in _CATALOGUES:
+        if self.restructures and (action, (first or "").lower()) in _RESTRUCTURING_READS:
             return None
         if self.compiling and action in _TABLE_USES and (first or "").lower() in self.hidden:
             return f"{first} depends on where transactions ended, which differs between nodes"
@@ -227,6 +227,11 @@ def _refusal_of_table(
 _CATALOGUES: Final = frozenset(
     {"sqlite_master", "sqlite_schema", "sqlite_temp_master", "sqlite_temp_schema"}
 )
+_RESTRUCTURING_READS: Final = frozenset(
+    {(use, table) for use in _TABLE_USES for table in _CATALOGUES}
+    | {(apsw.SQLITE_READ, "pragma_quick_check"), (apsw.SQLITE_PRAGMA, "quick_check")}
+)
+"""What SQLite itself asks for in an ALTER or DROP; ADD COLUMN ... CHECK looks at the old rows."""
 
 
 def _refusal_of_pragma(name: str, value: str | None) -> str | None:

@@ -91,6 +91,18 @@ def test_what_ends_the_shared_transaction_takes_nobodys_rows(bench: Any, stateme
     assert bench.machine.applied.index == 6
 
 
+def test_a_column_with_a_check_is_added_where_the_old_rows_pass_it(bench: Any) -> None:
+    bench.script("CREATE TABLE t(a)", "INSERT INTO t VALUES (1)")
+    checked = "ALTER TABLE t ADD COLUMN b INTEGER NOT NULL DEFAULT {} CHECK (b >= 0)"
+    assert isinstance(bench.sql(checked.format(-1)), Failed)
+    assert bench.sql(checked.format(7)) == Done(-1, 0)
+    added = "ALTER TABLE t ADD COLUMN c INTEGER NOT NULL AS (a + 1)"
+    assert bench.sql(added) == Done(-1, 0)
+    assert bench.rows("SELECT * FROM t") == [(1, 7, 2)]
+    refused = bench.sql("INSERT INTO t(a) SELECT quick_check FROM pragma_quick_check")
+    assert refused.refusal is Refusal.DETERMINISM
+
+
 FAILING_MIDWAY = {
     "a STRICT table's type": "INSERT INTO s VALUES (1), (2), ('x')",
     "malformed JSON": "INSERT INTO t SELECT value FROM j, json_each(j.x)",
