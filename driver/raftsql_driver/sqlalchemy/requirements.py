@@ -15,7 +15,7 @@ OFFERED: Final = """
     aggregate_order_by autocommit boolean_col_expressions check_constraint_reflection
     computed_columns computed_columns_reflect_persisted computed_columns_stored
     computed_columns_virtual create_table_as ctes ctes_with_update_delete ctes_with_values
-    date_historic datetime_historic dbapi_lastrowid emulated_lastrowid
+    date_historic datetime_historic datetime_literals dbapi_lastrowid emulated_lastrowid
     emulated_lastrowid_even_with_sequences except_ expression_server_defaults
     fk_constraint_option_reflection_ondelete_noaction
     fk_constraint_option_reflection_ondelete_restrict
