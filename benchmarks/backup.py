@@ -44,6 +44,8 @@ def made(path: Path, size_mb: int) -> Path:
         )
         connection.execute("CREATE INDEX by_n ON big(n)")
         connection.commit()
+    # What is not synced now would be in the first sync of whatever is measured next.
+    synced(path)
     return path
 
 

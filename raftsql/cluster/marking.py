@@ -103,7 +103,7 @@ class Marking:
     async def _restore(self, entry: Entry, answered: Answered) -> None:
         try:
             answered(entry, await self._answer(entry))
-        except StoppedEarly:
+        except (StoppedEarly, restoring.InspectionCut):
             pass
         except Exception as error:
             self._runner.fail(error)
@@ -133,7 +133,12 @@ class Marking:
 
     async def _on_database(self, job: Callable[[], T]) -> T:
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._runner.on_database(job, done.set_result, small=False)
+
+        def tell(result: T) -> None:
+            if not done.done():  # Nobody waits any more when the node stops.
+                done.set_result(result)
+
+        self._runner.on_database(job, tell, small=False)
         return await done
 
     async def _fetch(self, entry: Entry, wanted: Restore) -> None:
@@ -177,6 +182,8 @@ class Marking:
                 return False
             self._discard()
             if self._copied(file) == wanted.digest:
+                restoring.lay_out(self._incoming, expired=lambda: self.uploads.stopped)
+                self.disk.sync_file(self._incoming)
                 self._ready = wanted
                 return True
         log.error("%s is damaged: it is not what was put there, and has to be fetched", file)

@@ -19,6 +19,8 @@ from raftsql.sql.commands import Restore
 
 SPARE_BYTES: Final = 128 << 20
 """What a disk must have left beyond a restore's own files: the log goes on meanwhile."""
+ROOM_TIMES: Final = 3
+"""How often a restore needs room for its file: as it came, as a copy, and for the copy's WAL."""
 FILES_MAX: Final = 3
 """Whole files kept at a time; the oldest goes first."""
 ROOM_EVERY_BYTES: Final = 16 << 20
@@ -143,8 +145,8 @@ class Upload:
         """Take the next bytes."""
         if self.received_bytes >= self._room_seen_at:
             self._room_seen_at = self.received_bytes + ROOM_EVERY_BYTES
-            # A second copy of the file is what the switch works on.
-            self._uploads.need(self.received_bytes + 2 * ROOM_EVERY_BYTES)
+            # Beside this file there will be the copy that the switch works on, and its WAL.
+            self._uploads.need((ROOM_TIMES - 1) * self.received_bytes + 2 * ROOM_EVERY_BYTES)
             # In small parts: one long sync would hold up the journal's.
             self._file.flush()
             self._uploads._disk.sync_file(self._path)
@@ -160,7 +162,7 @@ class Upload:
         if wanted is not None and found != wanted:
             self._path.unlink()
             raise WrongFile("the file that came is not the one that was named: its digest differs")
-        self._uploads.need(self.received_bytes)
+        self._uploads.need((ROOM_TIMES - 1) * self.received_bytes)
         self._uploads._disk.sync_file(self._path)
         self._uploads.settle(self._path, found)
         return found

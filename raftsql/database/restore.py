@@ -198,8 +198,8 @@ def prepare(path: Path, live: Path, entry: Entry, *, vfs: str = "") -> bytes:
 
     Everything before `entry` must be applied to `live`, and `answered` have said None. It may be
     done again after a crash at any point: each step of it is a transaction of its own. It leaves
-    `path` closed and ready to be installed. A file that comes from another program is written anew
-    with checksums; for one of a cluster the cost does not depend on its size.
+    `path` closed and ready to be installed. What it costs does not depend on the size of the file;
+    what does is `lay_out`, which comes before.
     """
     source: apsw.Connection | None = None
     target: apsw.Connection | None = None
@@ -209,7 +209,6 @@ def prepare(path: Path, live: Path, entry: Entry, *, vfs: str = "") -> bytes:
         target = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE, vfs=vfs or None)
         _harden(target)
         target.execute("PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL")
-        _checksum(target)
         internal.create(target)
         _take_over(source, target, entry)
     except (apsw.Error, OSError) as error:
@@ -221,11 +220,33 @@ def prepare(path: Path, live: Path, entry: Entry, *, vfs: str = "") -> bytes:
     return DONE
 
 
-def _checksum(target: apsw.Connection) -> None:
-    """Give a stranger's file room for checksums; every page is written anew with its own."""
-    if target.reserve_bytes("main") != CHECKSUM_BYTES:
+def lay_out(path: Path, *, expired: Callable[[], bool] | None = None) -> None:
+    """Write a copy of a file that comes from another program anew, with checksums in its pages.
+
+    It is the part of making a file ready whose cost grows with it, and needs nothing of the
+    cluster. A file in which it was cut short is of no use any more: begin with the original.
+    """
+    snapshot.stand_alone(path)
+    target = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        _harden(target)
+        if expired is not None:
+            target.set_progress_handler(expired, STEPS_BETWEEN_LOOKS)
+        if target.reserve_bytes("main") == CHECKSUM_BYTES:
+            return
+        # The VFS begins to sum when it sees page 1 say so. In a rollback mode VACUUM writes others
+        # before it, which then have no sums; a checkpoint writes page 1 first.
+        target.execute("PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0")
         target.reserve_bytes("main", CHECKSUM_BYTES)
         target.execute("VACUUM")
+        target.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        target.execute("PRAGMA journal_mode = DELETE")
+    except apsw.InterruptError as error:
+        raise InspectionCut(f"{path.name} was not laid out in time") from error
+    except apsw.Error as error:
+        raise OSError(f"{path.name} can't be laid out: {error}") from error
+    finally:
+        target.close(True)
 
 
 def _take_over(source: apsw.Connection, target: apsw.Connection, entry: Entry) -> None:

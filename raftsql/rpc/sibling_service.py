@@ -18,6 +18,7 @@ from raftsql.cluster.summing import NoSum
 from raftsql.cluster.uploads import StoppedEarly
 from raftsql.database import snapshot
 from raftsql.database.checksum import Checksum
+from raftsql.database.restore import InspectionCut
 from raftsql.database.snapshot import CopyFailed
 from raftsql.rpc.peers import Unwelcome
 from raftsql.rpc.shipping import Bandwidth
@@ -68,7 +69,7 @@ class SiblingService:
             await self._siblings.fetch_from(request.hello.node, request.hello.address, restore)
             marking = self._runner.marking
             held = await asyncio.to_thread(marking.make_ready, restore)
-        except (FileMissing, StoppedEarly, OSError) as error:
+        except (FileMissing, StoppedEarly, InspectionCut, OSError) as error:
             return wire.HoldReply(problem=str(error))
         loop = self._runner.loop
         loop.call_later(READY_SECONDS, loop.run_in_executor, None, marking.discard, restore)

@@ -20,7 +20,7 @@ import msgspec
 from raftsql.cluster.marking import FileMissing, Substitute
 from raftsql.cluster.runner import Runner
 from raftsql.cluster.summing import NoSum
-from raftsql.cluster.uploads import NoRoom, StoppedEarly, Upload, WrongFile
+from raftsql.cluster.uploads import ROOM_TIMES, NoRoom, StoppedEarly, Upload, WrongFile
 from raftsql.database.checksum import Checksum
 from raftsql.raft.messages import NodeId, Position
 from raftsql.rpc.channels import to_peer
@@ -113,7 +113,7 @@ class Siblings:
             if await self._on_disk(lambda: uploads.held(restore)) is not None:
                 return
             try:
-                await self._on_disk(lambda: uploads.need(2 * restore.size_bytes))
+                await self._on_disk(lambda: uploads.need(ROOM_TIMES * restore.size_bytes))
                 upload = await self._on_disk(lambda: uploads.resume(restore))
                 try:
                     await self._receive(node, address, restore, upload)

@@ -190,7 +190,7 @@ def _convert(source: IO[bytes], path: Path, out: IO[bytes], options: argparse.Na
     if not options.gzip:
         _write(source, path, out, as_sql=options.sql)
         return
-    with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=6, filename="", mtime=0) as packed:
+    with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=1, filename="", mtime=0) as packed:
         _write(source, path, packed, as_sql=options.sql)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from raftsql.database.backup import checksum_of
-from raftsql.database.snapshot import digest
+from raftsql.database.snapshot import digest, page_checksum
 from raftsql.rpc import restore_service
 from raftsql.rpc.peers import Me
 from raftsql.rpc.restore_service import NotRestored, Restores
@@ -177,3 +177,28 @@ async def test_one_restore_is_led_at_a_time(solo: Solo, given: Path) -> None:
         await run(both, whole(given))
     await running.aclose()
     assert (await run(both, whole(given))).index
+
+
+async def test_every_page_of_a_strangers_file_has_a_checksum_afterwards(
+    solo: Solo, tmp_path: Path
+) -> None:
+    """A page without one could not be read, and would stop the node long after the restore."""
+    path = tmp_path / "large.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE t(a)")
+        connection.executemany("INSERT INTO t VALUES (?)", [("x" * 900,) for _ in range(6000)])
+        connection.commit()
+    parts = [
+        admin_pb2.RestorePart(data=path.read_bytes()[at : at + 1_000_000])
+        for at in range(0, path.stat().st_size, 1_000_000)
+    ]
+    assert (await run(restores(solo), sent(*parts, admin_pb2.RestorePart(last=True)))).index
+    assert await solo.rows("SELECT sum(length(a)) FROM t") == [[5_400_000]]
+    await solo.sql("DELETE FROM t WHERE rowid % 2")
+    await solo.runner.housekeeping.compact()  # type: ignore[misc]
+    content = solo.runner.stores.database.read_bytes()
+    pages = [content[at : at + 4096] for at in range(0, len(content), 4096)]
+    assert len(pages) > 1000
+    assert content[20] == 8
+    wrong = [n for n, page in enumerate(pages, 1) if page_checksum(page) != page[-8:]]
+    assert wrong == []
