@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 import apsw
+import apsw.sqlite_extra
 
 from raftsql.database import guard
 from raftsql.sql.functions import LOCAL_FUNCTIONS
@@ -74,6 +75,30 @@ SWITCHES: Final[dict[int, int]] = {
     # Closing must not checkpoint: it would write outside the order that compaction relies on.
     apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE: 1,
 }
+
+
+CHECKSUM_VFS: Final = "cksmvfs"
+CHECKSUM_BYTES: Final = 8
+"""At the end of every page: a checksum that is written with it and checked when it is read. Bits
+that flipped on a disk are then a failed read, which stops the node, and never another answer."""
+
+
+def _load_checksums() -> None:
+    """Put SQLite's checksumming VFS beneath everything this process opens.
+
+    It comes with apsw. Loading it makes it the process's usual VFS, for good, so it is done when
+    this module is loaded, before any file is opened.
+    """
+    if CHECKSUM_VFS in apsw.vfs_names():
+        return
+    connection = apsw.Connection(":memory:")
+    try:
+        apsw.sqlite_extra.load(connection, "cksumvfs")
+    finally:
+        connection.close()
+
+
+_load_checksums()
 
 
 class Role(Enum):
@@ -233,6 +258,7 @@ _PRAGMAS: Final[dict[str, str]] = {
 
 def _shape(connection: apsw.Connection) -> None:
     """What a database file is born with, and what no command may change."""
+    connection.reserve_bytes("main", CHECKSUM_BYTES)
     connection.execute("PRAGMA page_size = 4096")
     connection.execute("PRAGMA encoding = 'UTF-8'")
     connection.execute("PRAGMA auto_vacuum = NONE")
@@ -252,6 +278,7 @@ def _build_digest() -> str:
         repr(sorted(LIMITS.items())),
         repr(sorted(SWITCHES.items())),
         repr(sorted(_PRAGMAS.items())),
+        f"{CHECKSUM_BYTES} bytes of checksum a page",
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 

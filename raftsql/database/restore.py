@@ -34,6 +34,12 @@ from raftsql.sql.verdict import Mode, Refused, sentence
 FINDINGS_MAX: Final = 10
 """Problems of one kind that are told; more would not help anybody."""
 
+CHANGED: Final = (
+    "its pages don't match their checksums: another program has written to it since it was backed "
+    "up, or it is damaged. If you know that it was written to, `raftsql restore --changed` takes it"
+)
+_UNSUMMED: Final = f"error code={apsw.SQLITE_IOERR_DATA}"
+
 _MAGIC: Final = b"SQLite format 3\x00"
 _OWN_TABLES: Final = frozenset({"sqlite_sequence", "sqlite_stat1", "sqlite_stat3", "sqlite_stat4"})
 """Tables that SQLite makes by itself, and the only ones that may have such names."""
@@ -69,9 +75,19 @@ def inspect(
     except apsw.InterruptError as error:
         raise InspectionCut(f"{path.name} was not looked through in time") from error
     except (apsw.Error, UnicodeError) as error:
-        return [Problem("file", f"it is damaged: {error}")]
+        return [Problem("file", damage_of(error))]
     finally:
         connection.close()
+
+
+def damage_of(error: Exception) -> str:
+    """What an error that a file's pages have caused says of it."""
+    if (
+        isinstance(error, apsw.Error)
+        and getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA
+    ):
+        return CHANGED
+    return f"it is damaged: {error}"
 
 
 def _header_problems(path: Path) -> Iterator[Problem]:
@@ -176,6 +192,9 @@ def _shown(value: Any) -> str:
 def _page_problems(connection: apsw.Connection) -> Iterator[Problem]:
     with text.replacing():
         for (finding,) in connection.execute(f"PRAGMA integrity_check({FINDINGS_MAX})"):
+            if _UNSUMMED in str(finding):
+                yield Problem("file", CHANGED)
+                return
             if finding != "ok":
                 yield Problem("file", str(finding))
 

@@ -9,6 +9,7 @@ tables are in it, so it carries its own place in the log, the membership and the
 from __future__ import annotations
 
 import hashlib
+import struct
 from pathlib import Path
 from typing import Final
 
@@ -16,7 +17,7 @@ import apsw
 
 from raftsql.database import internal
 from raftsql.database.disk import Disk
-from raftsql.database.environment import Role, open_connection
+from raftsql.database.environment import CHECKSUM_BYTES, Role, open_connection
 from raftsql.raft.messages import SnapshotMeta
 
 PAGES_A_STEP: Final = 1_000
@@ -55,7 +56,20 @@ class Copy:
         self._copy = apsw.Connection(str(target))
         # It is no database until it is whole, so nothing of it need survive a crash.
         self._copy.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
+        self._sum_from_the_start()
         self._backup = self._copy.backup("main", self._source, "main")
+
+    def _sum_from_the_start(self) -> None:
+        """Let the file say that its pages have checksums before the first of them is written.
+
+        The VFS begins to sum when it sees that in page 1, which a copy may write last. Where the
+        original has no room for sums there may be none: they would be written over its rows.
+        """
+        if self._source.reserve_bytes("main") != CHECKSUM_BYTES:
+            return
+        self._copy.pragma("page_size", self._source.pragma("page_size"))
+        self._copy.reserve_bytes("main", CHECKSUM_BYTES)
+        self._copy.execute("CREATE TABLE first(page); DROP TABLE first")
 
     def step(self, pages: int = PAGES_A_STEP) -> int:
         """Copy some pages; how many remain."""
@@ -112,8 +126,11 @@ def meta_of(connection: apsw.Connection) -> SnapshotMeta:
     return SnapshotMeta(last, internal.fact(connection, internal.MEMBERSHIP) or b"")
 
 
-_FILE_FORMAT_AT: Final = 18
+_PAGE_SIZE_AT: Final = slice(16, 18)
+_FILE_FORMAT_AT: Final = slice(18, 20)
+_RESERVED_AT: Final = 20
 _ROLLBACK_FORMAT: Final = b"\x01\x01"
+_HEADER_BYTES: Final = 100
 
 
 def stand_alone(path: Path) -> None:
@@ -122,8 +139,27 @@ def stand_alone(path: Path) -> None:
     With WAL in its header a file can't be opened where nothing may be created beside it.
     """
     with path.open("r+b") as file:
-        file.seek(_FILE_FORMAT_AT)
-        file.write(_ROLLBACK_FORMAT)
+        header = file.read(_HEADER_BYTES)
+        size = int.from_bytes(header[_PAGE_SIZE_AT], "big")
+        file.seek(0)
+        page = bytearray(file.read(65_536 if size == 1 else size))
+        was_summed = len(page) > _HEADER_BYTES and page[_RESERVED_AT] == CHECKSUM_BYTES
+        was_summed = was_summed and page[-CHECKSUM_BYTES:] == page_checksum(page)
+        page[_FILE_FORMAT_AT] = _ROLLBACK_FORMAT
+        if was_summed:
+            page[-CHECKSUM_BYTES:] = page_checksum(page)
+        file.seek(0)
+        file.write(page)
+
+
+def page_checksum(page: bytes | bytearray) -> bytes:
+    """What SQLite's checksumming VFS writes at the end of a page: two sums over its words."""
+    one = two = 0
+    words = struct.iter_unpack("<II", page[:-CHECKSUM_BYTES])
+    for first, second in words:
+        one = (one + first + two) & 0xFFFF_FFFF
+        two = (two + second + one) & 0xFFFF_FFFF
+    return struct.pack("<II", one, two)
 
 
 def open_closed(path: Path) -> apsw.Connection:

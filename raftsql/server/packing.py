@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import apsw
 
+from raftsql.database.restore import damage_of
 from raftsql.database.snapshot import open_closed
 from raftsql.server.reaching import PART_BYTES
 
@@ -64,8 +66,21 @@ def damage(path: Path) -> str:
         try:
             ((finding,), *_) = connection.execute("PRAGMA quick_check(1)").fetchall()
         except apsw.Error as error:
-            return str(error)
+            return damage_of(error)
     return "" if finding == "ok" else str(finding)
+
+
+@contextmanager
+def rewritten(path: Path) -> Iterator[Path]:
+    """A file as another program has left it, written anew without the checksums that it broke."""
+    folder = Path(tempfile.gettempdir())
+    with unpacked(path) as source, unfinished(folder) as target:
+        uri = f"file:{quote(str(source.absolute()))}?immutable=1&vfs=unix"
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        with closing(apsw.Connection(uri, flags=flags)) as connection:
+            into = f"file:{quote(str(target))}?reserve=0&vfs=unix"
+            connection.execute("VACUUM INTO ?", (into,))
+        yield target
 
 
 def settle(file: Path, target: Path) -> None:

@@ -14,7 +14,7 @@ import grpc
 
 from raftsql.database.snapshot import new_digest
 from raftsql.server.destinations import one_file
-from raftsql.server.packing import plain, unfinished
+from raftsql.server.packing import plain, rewritten, unfinished
 from raftsql.server.reaching import PART_BYTES, Failed, Progress, admin, leader
 from raftsql_proto import admin_pb2
 
@@ -23,6 +23,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
     parser.add_argument("file", help="a SQLite file or a backup, packed or not; s3://… too")
     parser.add_argument("--yes", action="store_true", help="don't ask")
+    parser.add_argument(
+        "--changed", action="store_true",
+        help="the file is a backup that another program has written to since",
+    )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,7 +45,11 @@ def _restore(path: Path, options: argparse.Namespace) -> int:
         _confirm(options.file)
     address = leader(options.url)
     started = time.monotonic()
-    done = send(address, path)
+    if options.changed:
+        with rewritten(path) as anew:
+            done = send(address, anew)
+    else:
+        done = send(address, path)
     if done.problems:
         print(f"raftsql restore: {options.file} is refused; nothing was changed:", file=sys.stderr)
         for problem in done.problems:

@@ -7,13 +7,16 @@ import json
 from pathlib import Path
 from typing import Any, Final
 
+import apsw
 import grpc
 
 from raftsql.database import backup as copies
+from raftsql.database.checksum import Checksum
 from raftsql.database.guard import INTERNAL_PREFIX
+from raftsql.database.restore import damage_of
 from raftsql.server.operate import Unreachable, hosts
 from raftsql.server.packing import unpacked
-from raftsql.server.reaching import admin
+from raftsql.server.reaching import Failed, admin
 from raftsql_proto import admin_pb2
 
 DIFFERENT: Final = 1
@@ -67,7 +70,7 @@ def ask(options: argparse.Namespace) -> dict[str, Any]:
 def _file_against(path: Path, report: dict[str, Any]) -> dict[str, Any]:
     """Compare what a backup holds with what most nodes hold."""
     with unpacked(path) as plain:
-        found = copies.checksum_of(plain)
+        found = _sum(plain)
     tables = report["tables"].items()
     there = {name: table for name, table in tables if not name.startswith(INTERNAL_PREFIX)}
     here = {
@@ -83,6 +86,13 @@ def _file_against(path: Path, report: dict[str, Any]) -> dict[str, Any]:
         "schema_differs": schema_differs,
         "tables": differing,
     }
+
+
+def _sum(path: Path) -> Checksum:
+    try:
+        return copies.checksum_of(path)
+    except apsw.Error as error:
+        raise Failed(f"{path}: {damage_of(error)}") from error
 
 
 def _print_verify(report: dict[str, Any]) -> None:

@@ -171,6 +171,26 @@ def test_a_result_that_is_half_read_ends_with_an_error_and_not_with_other_rows(
         assert connection.execute("SELECT count(*) FROM big").fetchone() == (8000,)
 
 
+def test_a_backup_that_was_edited_is_refused_until_that_is_said(tmp_path: Path) -> None:
+    backup = tmp_path / "b.db"
+    with Nodes(tmp_path / "nodes", 1) as nodes:
+        connection = nodes.connect()
+        load(connection, 500)
+        assert nodes.run("backup", backup).code == 0
+        with closing(sqlite3.connect(backup)) as edited:
+            edited.execute("UPDATE item SET name = 'edited' WHERE id = 400")
+            edited.commit()
+        refused = nodes.run("restore", backup, "--yes")
+        assert refused.code == 1
+        assert "another program" in refused.err
+        assert "--changed" in nodes.run("verify", "--file", backup).err
+        done = nodes.run("restore", backup, "--yes", "--changed")
+        assert done.code == 0, done.err
+        rows_ = connection.execute("SELECT count(*), max(name) FROM item WHERE id = 400")
+        assert rows_.fetchone() == (1, "edited")
+        assert connection.execute("SELECT count(*) FROM item").fetchone() == (500,)
+
+
 def test_a_file_that_may_not_come_in_is_refused_with_all_its_problems(tmp_path: Path) -> None:
     hostile, broken, noise = tmp_path / "h.db", tmp_path / "c.db", tmp_path / "n.db"
     with closing(sqlite3.connect(hostile)) as made:
