@@ -15,7 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+import apsw
+
 import raftsql
+from raftsql.database.environment import Role, open_connection
 from raftsql.server.operate import NotDone, Unreachable, status
 
 WAIT_SECONDS = 20.0
@@ -190,3 +193,24 @@ def rows(path: Path, sql: str) -> list[Any]:
     """What Python's own sqlite3 reads in a file."""
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(sql).fetchall()
+
+
+def changed(data: Path, sql: str) -> None:
+    """Change a stopped node's database behind its back, so that its pages are sound."""
+    with closing(open_connection(data / "database.db", Role.SERVICE)) as connection:
+        connection.execute(sql)
+
+
+def damage_table(data: Path, table: str) -> None:
+    """Spoil the first page of a table in a stopped node's database file."""
+    path = data / "database.db"
+    with closing(open_connection(path, Role.SERVICE)) as connection:
+        # What is in the WAL would hide the damage of the file.
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        ((page,),) = connection.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)
+        ).fetchall()
+    assert isinstance(page, int)
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * 4096 : page * 4096] = b"\xaa" * 4096
+    path.write_bytes(content)

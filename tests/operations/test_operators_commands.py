@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from raftsql.server.backups import UNREACHABLE
 from raftsql.server.cli import main
 from raftsql.server.reaching import Progress, share
 from raftsql.server.restoring import add_flags as restore_flags
@@ -40,7 +41,7 @@ def test_where_no_node_answers_the_code_is_three(
         ["restore", str(given), "--yes"],
         ["verify"],
     ):
-        assert main([*command, "--url", nobody]) == 3
+        assert main([*command, "--url", nobody]) == UNREACHABLE == 3
         said = capsys.readouterr()
         assert said.out == ""
         assert nobody in said.err
@@ -85,7 +86,7 @@ def test_each_command_explains_its_flags(capsys: pytest.CaptureFixture[str]) -> 
     assert restore_flags is not verify_flags
     for command, flags in {
         "backup": ("--node", "--sql", "--gzip", "--force", "--unchecked", "--json"),
-        "restore": ("--yes", "--json"),
+        "restore": ("--yes", "--changed", "--json"),
         "verify": ("--file", "--timeout", "--json"),
     }.items():
         with pytest.raises(SystemExit):
