@@ -26,15 +26,29 @@ def tables_called(connection: apsw.Connection, prefix: str) -> list[str]:
 
 def hidden_row_number(connection: apsw.Connection, table: str) -> str | None:
     """A name for the table's row number, if it has one and no column shows it."""
-    columns: list[Any] = connection.execute(
-        "SELECT lower(name), upper(type), pk FROM pragma_table_xinfo(?)", (table,)
-    ).fetchall()
-    if any(key == 1 and kind == "INTEGER" for _, kind, key in columns):
+    if _shows_row_number(connection, table):
         return None
     ((without_rowid,),) = connection.execute(
         "SELECT wr FROM pragma_table_list(?) WHERE schema = 'main'", (table,)
     ).fetchall()
     if without_rowid:
         return None
-    taken = {name for name, _, _ in columns}
+    columns: list[Any] = connection.execute(
+        "SELECT lower(name) FROM pragma_table_xinfo(?)", (table,)
+    ).fetchall()
+    taken = {name for (name,) in columns}
     return next((name for name in _ROW_NUMBERS if name not in taken), None)
+
+
+def _shows_row_number(connection: apsw.Connection, table: str) -> bool:
+    """Whether the primary key is the row number, and not something with an index of its own.
+
+    The type says too little: `INTEGER PRIMARY KEY DESC`, and an INTEGER that is one of several in a
+    primary key, have indexes beside a row number that nothing shows.
+    """
+    ((keyed, indexed),) = connection.execute(
+        "SELECT EXISTS (SELECT 1 FROM pragma_table_xinfo(?1) WHERE pk),"
+        " EXISTS (SELECT 1 FROM pragma_index_list(?1) WHERE origin = 'pk')",
+        (table,),
+    ).fetchall()
+    return bool(keyed) and not indexed

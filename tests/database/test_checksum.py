@@ -17,6 +17,8 @@ CREATE TABLE plain (a, b);
 CREATE TABLE keyed (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT COLLATE NOCASE, amount REAL);
 CREATE TABLE dense (k TEXT, n INT, v, PRIMARY KEY (k, n DESC)) WITHOUT ROWID;
 CREATE TABLE made (a INT, twice AS (a * 2), stored TEXT AS ('s' || a) STORED, UNIQUE (a));
+CREATE TABLE paired (a INTEGER, b, PRIMARY KEY (a, b));
+CREATE TABLE descending (a INTEGER PRIMARY KEY DESC);
 CREATE TABLE shadowed (rowid, _rowid_, oid);
 CREATE INDEX plain_by_b ON plain (b, a);
 CREATE UNIQUE INDEX shadowed_all ON shadowed (oid, rowid, _rowid_);
@@ -33,6 +35,8 @@ ROWS = [
     "DELETE FROM keyed WHERE name = 'b'",
     "INSERT INTO dense VALUES ('z', 1, 'last'), ('y', 2, 'first'), ('y', 3, NULL)",
     "INSERT INTO made (a) VALUES (3), (1), (2)",
+    "INSERT INTO paired (rowid, a, b) VALUES (70, 1, 'x'), (5, 2, 'y')",
+    "INSERT INTO descending (rowid, a) VALUES (9, 1), (4, 2)",
     "INSERT INTO shadowed VALUES (1, 'c', 9), (2, 'b', 8), (3, 'a', 7)",
     "INSERT INTO words VALUES ('the first word')",
     "INSERT INTO words VALUES ('the second word')",
@@ -103,6 +107,8 @@ def test_how_many_entries_share_a_transaction_does_not_matter(tmp_path: Path) ->
         ("UPDATE keyed SET name = 'a' WHERE name = 'A'", "keyed"),
         ("UPDATE sqlite_sequence SET seq = 9", "sqlite_sequence"),
         ("UPDATE dense SET v = '' WHERE n = 3", "dense"),
+        ("UPDATE paired SET rowid = 71 WHERE a = 1", "paired"),
+        ("UPDATE descending SET rowid = 8 WHERE a = 1", "descending"),
         ("UPDATE shadowed SET oid = 10 WHERE oid = 9", "shadowed"),
         ("UPDATE boxes SET high = 10 WHERE id = 2", "boxes_node"),
         ("UPDATE words SET body = 'other' WHERE rowid = 1", "words_content"),

@@ -42,6 +42,13 @@ def test_a_dump_makes_an_equal_database(writer: apsw.Connection) -> None:
     assert again.pragma("user_version") == 5
 
 
+def test_row_numbers_that_no_column_shows_survive_a_dump(writer: apsw.Connection) -> None:
+    again = dumped(writer)
+    for table in ("plain", "paired", "descending"):
+        query = f"SELECT rowid, * FROM {table} ORDER BY rowid"
+        assert again.execute(query).fetchall() == writer.execute(query).fetchall()
+
+
 def test_every_value_survives_a_dump(writer: apsw.Connection) -> None:
     chance = random.Random(1)
     writer.execute("CREATE TABLE v (a)")

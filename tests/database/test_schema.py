@@ -18,6 +18,13 @@ from raftsql.database.schema import hidden_row_number, quoted, tables_called
         ("a INTEGER PRIMARY KEY", None),
         ("a integer primary key", None),
         ("a TEXT PRIMARY KEY", "rowid"),
+        ("a INTEGER PRIMARY KEY DESC", "rowid"),
+        ("a INTEGER PRIMARY KEY ASC", None),
+        ("a INTEGER, PRIMARY KEY (a DESC)", None),
+        ("a INTEGER, b, PRIMARY KEY (a, b)", "rowid"),
+        ("a INT PRIMARY KEY", "rowid"),
+        ("a INTEGER UNIQUE PRIMARY KEY DESC", "rowid"),
+        ("rowid INTEGER PRIMARY KEY DESC", "_rowid_"),
     ],
 )
 def test_a_row_number_is_found_where_no_column_shows_it(columns: str, expected: str | None) -> None:
