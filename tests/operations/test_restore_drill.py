@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import sqlite3
 import subprocess
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -100,7 +101,7 @@ def test_a_backup_is_a_plain_file_without_a_trace_of_the_cluster(tmp_path: Path)
         assert nodes.run("backup", packed, "--gzip").code == 0
         assert nodes.run("backup", text, "--sql").code == 0
         streamed = subprocess.run(
-            ["raftsql", "backup", "-", "--url", nodes.url],
+            [sys.executable, "-m", "raftsql.server", "backup", "-", "--url", nodes.url],
             capture_output=True,
             timeout=30,
             check=True,

@@ -186,7 +186,15 @@ def test_a_backup_whose_client_goes_leaves_nothing_behind(tmp_path: Path) -> Non
     path = made(tmp_path / "f.db", 20000, "new")
     with Nodes(tmp_path / "nodes", 1) as nodes:
         assert ended(restoring(nodes, path))[0] == 0
-        command = ["raftsql", "backup", str(tmp_path / "b.db"), "--url", nodes.url]
+        command = [
+            sys.executable,
+            "-m",
+            "raftsql.server",
+            "backup",
+            str(tmp_path / "b.db"),
+            "--url",
+            nodes.url,
+        ]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
         nodes.wait_until(
             lambda: bool(list(nodes.data(1).glob("backup-*.copy"))) or process.poll() is not None,
