@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp
 SEEDS ?= 300
 MINUTES ?= 60
 
-.PHONY: run test test-sqlalchemy check simulate simulate-mutants stubs bench-core clean
+.PHONY: run test test-sqlalchemy check simulate simulate-mutants stubs configuration bench-core clean
 .DEFAULT_GOAL := check
 
 # The group dev holds the group ecosystem too (SQLAlchemy, Alembic, pandas, Polars): a minute once.
@@ -42,6 +42,9 @@ simulate-mutants: $(STAMP) ## every planted bug, and the seed that catches it
 
 stubs: $(STAMP) ## generate proto/raftsql_proto again
 	$(BIN)/python tools/genproto.py
+
+configuration: $(STAMP) ## write the table in docs/configuration.md again
+	PYTHONPATH=. $(BIN)/python tools/genconfig.py
 
 bench-core: $(STAMP) ## the Raft core alone, in memory
 	$(BIN)/python -m benchmarks.core

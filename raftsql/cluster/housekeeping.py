@@ -61,7 +61,7 @@ class Housekeeping:
     def __init__(self, runner: Runner, bounds: LogBounds) -> None:
         """Nothing runs before `start`."""
         self._runner = runner
-        self._bounds = bounds
+        self.bounds = bounds
         self._timer: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._compactor: Compactor | None = None
@@ -113,7 +113,7 @@ class Housekeeping:
 
     def _log_is_long(self) -> bool:
         raft_log = self._runner.node.log
-        if raft_log.applied - raft_log.base.index > self._bounds.entries_max:
+        if raft_log.applied - raft_log.base.index > self.bounds.entries_max:
             return True
         return wal_bytes(self._runner.stores.database) > WAL_BYTES_MAX
 
@@ -155,7 +155,7 @@ class Housekeeping:
             self._compacting = False
         raft_log = runner.node.log
         durable = min(compacted.durable.index, raft_log.applied, raft_log.stored)
-        upto = durable - self._bounds.tail_entries
+        upto = durable - self.bounds.tail_entries
         if upto > raft_log.base.index:
             position = raft_log.position(upto)
             runner.node.compact(upto)

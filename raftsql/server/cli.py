@@ -67,15 +67,22 @@ def _command(arguments: list[str]) -> int:
 
 
 def _serve(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
-    from raftsql.server import serve, settings
+    from raftsql.server import configuration
+    from raftsql.server.settings import BadSettings
 
-    settings.add_flags(parser)
+    configuration.add_flags(parser)
+    given = parser.parse_args(arguments)
     try:
-        decided = settings.decide(parser.parse_args(arguments), os.environ)
-    except settings.BadSettings as error:
+        decided = configuration.decide(given, os.environ)
+    except BadSettings as error:
         print(f"raftsql serve: {error}", file=sys.stderr)
         return 2
-    return serve.run(decided)
+    if given.print_config:
+        print(configuration.printed(decided))
+        return 0
+    from raftsql.server import serve
+
+    return serve.run(decided, lambda: configuration.decide(given, os.environ))
 
 
 if __name__ == "__main__":

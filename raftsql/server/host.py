@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 
@@ -31,7 +32,7 @@ from raftsql.rpc.receiving import SnapshotReceiver
 from raftsql.rpc.shipping import Bandwidth
 from raftsql.rpc.sibling_service import SiblingService
 from raftsql.rpc.siblings import Siblings
-from raftsql.server import beginning
+from raftsql.server import beginning, logs
 from raftsql.server.destinations import destination
 from raftsql.server.forming import Forming, Place
 from raftsql.server.schedule import Schedule
@@ -63,6 +64,7 @@ class Host:
         self.admin = AdminService(settings.advertise)
         self.clients = ClientService(settings.mode)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._backups: asyncio.Task[None] | None = None
         self._greeters: dict[NodeId, Member] = {}
         """Peers that this node's log does not name yet."""
         self._moved: dict[NodeId, tuple[str, Member]] = {}
@@ -101,11 +103,32 @@ class Host:
         runner.start(self)
         if place.founding is None:
             self._task(self._tell_address())
-        if settings.backup_to:
-            self._schedule_backups(runner)
+        self._schedule_backups(runner)
         return runner
 
+    def reconfigure(self, settings: ServeSettings) -> None:
+        """Take up what of the settings can be taken up while running."""
+        before, self.settings = self.settings, settings
+        logs.configure(settings.log_level, settings.log_format, self.where)
+        if self.runner is None:
+            return
+        bounds = LogBounds(settings.log_entries_max, settings.log_tail_entries)
+        self.runner.housekeeping.bounds = bounds
+        if _backup_plan(settings) != _backup_plan(before):
+            self._schedule_backups(self.runner)
+
+    def where(self) -> logs.Place:
+        """Who logs, and in which term."""
+        term = self.runner.node.term if self.runner is not None else 0
+        return logs.Place(self.forming.me.node, term)
+
     def _schedule_backups(self, runner: Runner) -> None:
+        if self._backups is not None:
+            self._backups.cancel()
+            self._backups = None
+            self.admin.more.pop("backup")
+        if not self.settings.backup_to:
+            return
         assert self.admin.backups is not None, "a running node gives backups"
         schedule = Schedule(
             runner,
@@ -115,12 +138,13 @@ class Host:
             keep=self.settings.backup_keep,
         )
         self.admin.more["backup"] = schedule.picture
-        self._task(schedule.run())
+        self._backups = self._task(schedule.run())
 
-    def _task(self, coroutine) -> None:  # type: ignore[no-untyped-def]
+    def _task(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _tell_address(self) -> None:
         """A member whose address is another than the cluster knows says so, until it is heard."""
@@ -365,6 +389,10 @@ class Host:
             await self.runner.close()
         if self.siblings is not None:
             self.siblings.close()
+
+
+def _backup_plan(settings: ServeSettings) -> tuple[str, int, int]:
+    return settings.backup_to, settings.backup_every_seconds, settings.backup_keep
 
 
 def _prefix(problem: str) -> str:

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -18,9 +19,11 @@ from raftsql.cluster.opening import DatabaseBehind
 from raftsql.database.environment import fingerprint
 from raftsql.database.errors import MachineStopped
 from raftsql.rpc import channels, peer_service
+from raftsql.server import logs
+from raftsql.server.configuration import Configuration
 from raftsql.server.forming import CannotJoin, Forming
 from raftsql.server.host import Host
-from raftsql.server.settings import ServeSettings
+from raftsql.server.reloading import Reloading
 from raftsql.storage.errors import StorageError
 from raftsql.storage.files import RealFiles
 from raftsql_proto import admin_pb2, client_pb2
@@ -35,39 +38,38 @@ SERVICES = ("raftsql.v1.Client", "raftsql.v1.Peers", "raftsql.v1.Admin")
 CANNOT_START = (CannotJoin, StorageError, MachineStopped, DatabaseBehind, OSError)
 
 
-def run(settings: ServeSettings) -> int:
-    """Serve until told to stop; the exit code."""
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format="%(asctime)s %(levelname)-8s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+def run(configuration: Configuration, read: Callable[[], Configuration]) -> int:
+    """Serve until told to stop; the exit code. `read` reads the configuration again."""
+    settings = configuration.settings
+    logs.configure(settings.log_level, settings.log_format, logs.Place)
+    for doubt in configuration.doubts:
+        log.warning("%s", doubt)
     # SQL's localtime is the machine's zone, which must be the same on every node.
     os.environ["TZ"] = "UTC"
     time.tzset()
     try:
-        return _run_loop(settings)
+        return _run_loop(configuration, read)
     except CANNOT_START as error:
         print(f"raftsql serve: {error}", file=sys.stderr)
         return 1
 
 
-def _run_loop(settings: ServeSettings) -> int:
+def _run_loop(configuration: Configuration, read: Callable[[], Configuration]) -> int:
     try:
         import uvloop
     except ImportError:
-        return asyncio.run(_serve(settings))
+        return asyncio.run(_serve(configuration, read))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(settings))
+        return runner.run(_serve(configuration, read))
 
 
-async def _serve(settings: ServeSettings) -> int:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+async def _serve(configuration: Configuration, read: Callable[[], Configuration]) -> int:
+    settings, stop = configuration.settings, asyncio.Event()
     files = RealFiles()
     forming = Forming(settings, files, fingerprint(), lambda text: _waits(host, text))
     host = Host(settings, forming)
+    _heed_signals(stop, Reloading(settings, read, host.reconfigure))
+    logs.configure(settings.log_level, settings.log_format, host.where)
     server, vitals = _server(host)
     channels.listen(server, settings.listen)
     await server.start()
@@ -86,6 +88,13 @@ async def _serve(settings: ServeSettings) -> int:
     finally:
         await server.stop(GRACE_SECONDS)
         await host.close()
+
+
+def _heed_signals(stop: asyncio.Event, reloading: Reloading) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reloading.reload)
 
 
 def _waits(host: Host, text: str) -> None:

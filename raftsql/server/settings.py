@@ -1,197 +1,128 @@
-"""The settings of a node: one table from which flags, environment, file, help and checks are made.
+"""The settings of a node, each said once: its name and type, what it is when nobody says, how it is
+read, what it means, and whether a running node takes it up.
 
-A flag beats the environment, the environment beats the file, the file beats the default. The names
-are the same everywhere: `--election-ms`, `RAFTSQL_ELECTION_MS`, `election_ms = 750`.
+Flags, environment, file, help, docs/configuration.md and the checks are made from these lines (see
+`configuration`). To add a setting, add one line here and run `make configuration`.
 """
 
 from __future__ import annotations
 
-import argparse
 import ipaddress
-import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from raftsql.server.destinations import NoDestination, destination
+from raftsql.server.kinds import (
+    ADDRESS,
+    ADDRESSES,
+    INTEGER,
+    PATH,
+    SWITCH,
+    TEXT,
+    Kind,
+    choice,
+    one_address,
+    whole,
+)
+
+T = TypeVar("T")
+
+address: Final = one_address
 
 
 class BadSettings(Exception):
     """A setting can't be used; the message says which, and what to do."""
 
 
-def address(text: str) -> str:
-    """host:port, both given."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError(f"{text!r} is not host:port")
-    return text
-
-
-def addresses(text: str | list[str]) -> tuple[str, ...]:
-    """Several, separated by commas."""
-    parts = text.split(",") if isinstance(text, str) else text
-    return tuple(address(part.strip()) for part in parts if part.strip())
-
-
-def flag(text: str | bool) -> bool:
-    """yes or no."""
-    if isinstance(text, bool):
-        return text
-    if text.lower() in ("1", "true", "yes", "on"):
-        return True
-    if text.lower() in ("0", "false", "no", "off", ""):
-        return False
-    raise ValueError(f"{text!r} is neither true nor false")
-
-
-def positive(text: str | int) -> int:
-    """A whole number above zero."""
-    number = int(text)
-    if number <= 0:
-        raise ValueError(f"{number} is not above zero")
-    return number
-
-
-def choice(*names: str) -> Callable[[str], str]:
-    """One of some words."""
-
-    def one(text: str) -> str:
-        if text not in names:
-            raise ValueError(f"{text!r} is none of {', '.join(names)}")
-        return text
-
-    return one
-
-
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: how it is read, what it is when nobody says, and what it means."""
+    """What is known of a setting."""
 
     name: str
-    read: Callable[[Any], Any]
+    kind: Kind
     default: Any
     help: str
-    metavar: str = ""
+    reloadable: bool
+    secret: bool
+
+    @property
+    def flag(self) -> str:
+        """Its name on a command line."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """Its name in the environment."""
+        return "RAFTSQL_" + self.name.upper()
 
 
-SETTINGS: Final = (
-    Setting("data_dir", Path, Path("raftsql-data"), "where the node keeps everything", "DIR"),
-    Setting("listen", address, "127.0.0.1:4001", "the one port for clients and peers", "HOST:PORT"),
-    Setting("advertise", address, None, "how others reach it, if not by --listen", "HOST:PORT"),
-    Setting("node_id", positive, None, "the node's number; else the cluster gives one", "N"),
-    Setting("join", addresses, (), "nodes of the cluster; may name itself", "HOST:PORT,..."),
-    Setting("bootstrap_expect", positive, None, "form a cluster once so many are there", "N"),
-    Setting("learner", flag, False, "join without a vote, for good"),
-    Setting("priority", int, 0, "members of higher priority are made leader when level", "N"),
-    Setting("mode", choice("pinned", "strict"), "pinned", "how clock and chance are treated in SQL",
-            "pinned|strict"),
-    Setting("heartbeat_ms", positive, 75, "how often a leader is heard", "MS"),
-    Setting("election_ms", positive, 750, "silence after which others campaign", "MS"),
-    Setting("lease_ms", positive, 300, "how long voters defend a leader they heard", "MS"),
-    Setting("drift_ms", int, 30, "how far clocks may part within a lease", "MS"),
-    Setting("log_entries_max", positive, 200_000, "the log is shortened when it is longer", "N"),
-    Setting("log_tail_entries", positive, 20_000, "what stays of it for slow followers", "N"),
-    Setting("ship_bytes_per_second", positive, 200 << 20, "bound on sending a snapshot", "N"),
-    Setting("backup_to", str, "", "take backups by the clock, to this folder or s3://…", "URL"),
-    Setting("backup_every_seconds", positive, 86_400, "how often, if anybody wrote", "N"),
-    Setting("backup_keep", positive, 7, "how many are kept there", "N"),
-    Setting("allow_fingerprint", str, "", "accept peers of this other fingerprint", "TEXT"),
-    Setting("insecure", flag, False, "listen beyond loopback without TLS and users"),
-    Setting("log_level", choice("debug", "info", "warning", "error"), "info", "what is logged",
-            "LEVEL"),
-)  # fmt: skip
+def _is(default: T, kind: Kind, help: str, *, reloadable: bool = False, secret: bool = False) -> T:
+    """A setting, as a field. A secret's value is never shown; a reloadable one obeys SIGHUP."""
+    known = {"kind": kind, "help": help, "reloadable": reloadable, "secret": secret}
+    return field(default=default, metadata=known)
+
+
+DATA_DIR: Final = Path("raftsql-data")
+MS: Final = whole("milliseconds")
+SECONDS: Final = whole("seconds")
+ENTRIES: Final = whole("entries")
+BYTES: Final = whole("bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class ServeSettings:
     """What `raftsql serve` runs with, all decided."""
 
-    data_dir: Path
-    listen: str
-    advertise: str
-    node_id: int | None
-    join: tuple[str, ...]
-    bootstrap_expect: int | None
-    learner: bool
-    priority: int
-    mode: str
-    heartbeat_ms: int
-    election_ms: int
-    lease_ms: int
-    drift_ms: int
-    log_entries_max: int
-    log_tail_entries: int
-    ship_bytes_per_second: int
-    backup_to: str
-    backup_every_seconds: int
-    backup_keep: int
-    allow_fingerprint: str
-    insecure: bool
-    log_level: str
+    data_dir: Path = _is(DATA_DIR, PATH, "where the node keeps everything")  # noqa: RUF009
+    listen: str = _is("127.0.0.1:4001", ADDRESS, "the one port for clients and peers")
+    advertise: str = _is("", ADDRESS, "how others reach it; else by what it listens on")
+    http: str = _is("", ADDRESS, "serve /metrics, /livez and /readyz there; else nowhere")
+    node_id: int | None = _is(None, whole(), "the node's number; else the cluster gives one")
+    join: tuple[str, ...] = _is((), ADDRESSES, "nodes of the cluster; may name itself")
+    bootstrap_expect: int | None = _is(None, whole(), "form a cluster once so many are there")
+    learner: bool = _is(False, SWITCH, "join without a vote, for good")
+    priority: int = _is(0, INTEGER, "members of higher priority are made leader when level")
+    mode: str = _is("pinned", choice("pinned", "strict"), "how clock and chance are treated in SQL")
+    heartbeat_ms: int = _is(75, MS, "how often a leader is heard")
+    election_ms: int = _is(750, MS, "silence after which others campaign")
+    lease_ms: int = _is(300, MS, "how long voters defend a leader they heard")
+    drift_ms: int = _is(30, whole("milliseconds", least=0), "how far clocks may part in a lease")
+    log_entries_max: int = _is(
+        200_000, ENTRIES, "the log is shortened when it is longer", reloadable=True
+    )
+    log_tail_entries: int = _is(
+        20_000, ENTRIES, "what stays of it for slow followers", reloadable=True
+    )
+    ship_bytes_per_second: int = _is(200 << 20, BYTES, "bound on sending a snapshot")
+    backup_to: str = _is(
+        "", TEXT, "take backups by the clock, to this folder or s3://…", reloadable=True
+    )
+    backup_every_seconds: int = _is(86_400, SECONDS, "how often, if anybody wrote", reloadable=True)
+    backup_keep: int = _is(7, whole(), "how many are kept there", reloadable=True)
+    ready_lag_entries: int = _is(
+        1_000, ENTRIES, "so far behind, /readyz still says that the node is ready", reloadable=True
+    )
+    allow_fingerprint: str = _is("", TEXT, "accept peers of this other fingerprint")
+    insecure: bool = _is(False, SWITCH, "listen beyond loopback without TLS and users")
+    log_level: str = _is(
+        "info", choice("debug", "info", "warning", "error"), "what is logged", reloadable=True
+    )
+    log_format: str = _is("text", choice("text", "json"), "how it is logged", reloadable=True)
+    slow_statement_ms: int = _is(
+        1_000, whole("milliseconds", least=0), "log statements that take longer; 0: none",
+        reloadable=True,
+    )  # fmt: skip
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Every setting as a flag; None where it was not given."""
-    parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings")
-    for setting in SETTINGS:
-        name = "--" + setting.name.replace("_", "-")
-        shown = "" if setting.default in (None, (), "", False) else f" (default: {setting.default})"
-        if setting.read is flag:
-            parser.add_argument(name, action="store_true", default=None, help=setting.help)
-        else:
-            parser.add_argument(name, metavar=setting.metavar, help=setting.help + shown)
+SETTINGS: Final = tuple(
+    Setting(one.name, default=one.default, **one.metadata) for one in fields(ServeSettings)
+)
 
 
-def decide(given: argparse.Namespace, environment: Mapping[str, str]) -> ServeSettings:
-    """Flags over environment over file over defaults."""
-    file_name = given.config or environment.get("RAFTSQL_CONFIG")
-    from_file = _read_file(Path(file_name)) if file_name else {}
-    values: dict[str, Any] = {}
-    for setting in SETTINGS:
-        flag_name = "--" + setting.name.replace("_", "-")
-        variable = "RAFTSQL_" + setting.name.upper()
-        if getattr(given, setting.name) is not None:
-            source, value = flag_name, getattr(given, setting.name)
-        elif variable in environment:
-            source, value = variable, environment[variable]
-        elif setting.name in from_file:
-            source, value = f"{setting.name} in {file_name}", from_file[setting.name]
-        else:
-            values[setting.name] = setting.default
-            continue
-        try:
-            values[setting.name] = setting.read(value)
-        except (ValueError, TypeError) as error:
-            raise BadSettings(f"{source}: {error}") from error
-    values["advertise"] = values["advertise"] or values["listen"]
-    settings = ServeSettings(**values)
-    _check(settings)
-    return settings
-
-
-def _read_file(path: Path) -> dict[str, Any]:
-    try:
-        content = tomllib.loads(path.read_text())
-    except OSError as error:
-        raise BadSettings(f"the settings can't be read: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise BadSettings(f"{path} is not TOML: {error}") from error
-    known = {setting.name for setting in SETTINGS}
-    for name in content:
-        if name not in known:
-            raise BadSettings(f"{path}: there is no setting {name!r}; see `raftsql serve --help`")
-    return content
-
-
-def _check(settings: ServeSettings) -> None:
-    if settings.heartbeat_ms * 2 >= settings.lease_ms:
-        raise BadSettings("lease_ms must be more than two heartbeats: raise it, or heartbeat less")
-    if settings.lease_ms > settings.election_ms:
-        raise BadSettings("lease_ms may not exceed election_ms: a campaign could break a lease")
-    if not 0 <= settings.drift_ms < settings.lease_ms:
-        raise BadSettings("drift_ms must be less than lease_ms")
+def check(settings: ServeSettings) -> None:
+    """Refuse what does not go together, or can't work."""
+    _check_times(settings)
     if settings.bootstrap_expect and settings.bootstrap_expect > 1 and not settings.join:
         raise BadSettings("--bootstrap-expect needs --join: where are the others to be found?")
     if settings.backup_to:
@@ -199,8 +130,23 @@ def _check(settings: ServeSettings) -> None:
             destination(settings.backup_to)
         except NoDestination as error:
             raise BadSettings(f"backup_to: {error}") from error
+    if settings.http == settings.listen:
+        raise BadSettings("--http and --listen need a port each")
+    _check_reach(settings)
+
+
+def _check_times(settings: ServeSettings) -> None:
+    if settings.heartbeat_ms * 2 >= settings.lease_ms:
+        raise BadSettings("lease_ms must be more than two heartbeats: raise it, or heartbeat less")
+    if settings.lease_ms > settings.election_ms:
+        raise BadSettings("lease_ms may not exceed election_ms: a campaign could break a lease")
+    if settings.drift_ms >= settings.lease_ms:
+        raise BadSettings("drift_ms must be less than lease_ms")
+
+
+def _check_reach(settings: ServeSettings) -> None:
     host = settings.listen.rpartition(":")[0]
-    if not settings.insecure and not _is_loopback(host):
+    if not settings.insecure and not is_loopback(host):
         raise BadSettings(
             f"{host} can be reached from other machines, and this node has neither TLS nor users: "
             "listen on 127.0.0.1, or pass --insecure where the network itself is trusted"
@@ -212,7 +158,8 @@ def _check(settings: ServeSettings) -> None:
         )
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it."""
     if host == "localhost":
         return True
     try:

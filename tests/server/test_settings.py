@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from raftsql.server.settings import SETTINGS, BadSettings, ServeSettings, add_flags, decide
+from raftsql.server.configuration import Configuration, add_flags, decide
+from raftsql.server.settings import SETTINGS, BadSettings, ServeSettings
 
 
-def decided(*flags: str, **environment: str) -> ServeSettings:
+def configured(*flags: str, **environment: str) -> Configuration:
     parser = argparse.ArgumentParser()
     add_flags(parser)
     return decide(parser.parse_args(flags), environment)
+
+
+def decided(*flags: str, **environment: str) -> ServeSettings:
+    return configured(*flags, **environment).settings
 
 
 def problem(*flags: str, **environment: str) -> str:

@@ -51,9 +51,9 @@ def test_kill_9_while_it_starts_for_the_first_time_leaves_a_node_that_starts(
     [
         (["--listen", "nonsense"], "'nonsense' is not host:port"),
         (["--port", "1"], "unrecognized arguments: --port"),
-        (["--election-ms", "-5"], "not above zero"),
+        (["--election-ms", "-5"], "-5 is too little; write 1 or more"),
         (["--lease-ms", "100"], "lease_ms must be more than two heartbeats"),
-        (["--mode", "loose"], "none of pinned, strict"),
+        (["--mode", "loose"], "write pinned or strict"),
         (["--listen", "0.0.0.0:4999"], "--insecure"),
         (["--bootstrap-expect", "3"], "--join"),
         (["--config", "/nowhere/at/all.toml"], "can't be read"),
