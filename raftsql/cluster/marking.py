@@ -168,7 +168,7 @@ class Marking:
 
     def _instead(self, substitute: Substitute) -> None:
         if self._runner.machine.applied.index < substitute.last.index:
-            self.replace_database(substitute.path)
+            self.replace_database(substitute.path, substitute.last)
             log.info("a snapshot of entry %d takes the place of a restore", substitute.last.index)
 
     def make_ready(self, wanted: Restore) -> bool:
@@ -225,16 +225,18 @@ class Marking:
                 return None
             self._ready = None
             answer = restoring.prepare(self._incoming, stores.database, entry)
-            self.replace_database(self._incoming)
+            self.replace_database(self._incoming, Position(entry.index, entry.term))
             self.uploads.applied(wanted, entry.index)
             return answer
 
     # Whatever replaces the database.
 
-    def replace_database(self, incoming: Path) -> None:
-        """Close the database everywhere, put `incoming` in its place, and open that."""
+    def replace_database(self, incoming: Path, position: Position) -> None:
+        """Close the database everywhere, put `incoming`, which is at `position`, in its place, and
+        open that."""
         self._close_database()
         stores = self._runner.stores
+        stores.datadir.note_install(position)
         install(incoming, stores.database, self.disk)
         stores.machine = Machine.open(stores.database)
         stores.readers = Readers(stores.database)

@@ -1,9 +1,12 @@
 """Starting from what is on disk: the one place that decides whether journal and database agree.
 
-The database is opened first, since it may be ahead of the journal (a crash after a snapshot took
-its place and before the journal began anew) and never the other way round in a way the journal
-can't mend by applying more. A database that is *behind* the journal's beginning has lost what was
-durable, and the node must not start.
+The journal may be ahead of the database, which then applies more. The other way round happens in
+one case alone: a snapshot took the database's place, and a crash came before the journal began
+anew. A note tells of that (`DataDir.note_install`); without one the journal has been lost, or an
+older one was put there, and with it votes and acknowledged entries. A database that is *behind* the
+journal's beginning has lost what was durable too. In both cases the node must not start.
+
+The journal is made before the database. So where there is a database, there has been a journal.
 """
 
 from __future__ import annotations
@@ -19,15 +22,16 @@ from raftsql.database.readers import Readers
 from raftsql.raft.config import Config
 from raftsql.raft.log import Log
 from raftsql.raft.membership import Membership, decode, first_membership_entry
-from raftsql.raft.messages import HardState
+from raftsql.raft.messages import NOBODY, HardState, Position
 from raftsql.raft.node import Node
 from raftsql.storage.datadir import DataDir
+from raftsql.storage.errors import REPLACE_THE_NODE, JournalLost, StorageError
 from raftsql.storage.files import Files
 from raftsql.storage.journal import Journal
 from raftsql.storage.snapshots import Snapshots
 
 
-class DatabaseBehind(Exception):
+class DatabaseBehind(StorageError):
     """The database has lost what the journal relies on; the node must be replaced."""
 
 
@@ -50,9 +54,12 @@ class Stores:
 def open_stores(datadir: DataDir, files: Files) -> Stores:
     """Open journal, database and snapshots, and settle what a crash left between them."""
     finish(datadir.database, Disk())
+    installed = datadir.noted_install()
+    journal = Journal.open(datadir.journal, files, must_exist=files.exists(datadir.database))
     machine = Machine.open(datadir.database)
-    journal = Journal.open(datadir.journal, files)
-    settle(journal, machine)
+    settle(journal, machine, installed=installed)
+    if installed is not None:
+        datadir.forget_install(installed)
     return Stores(
         datadir,
         journal,
@@ -62,18 +69,25 @@ def open_stores(datadir: DataDir, files: Files) -> Stores:
     )
 
 
-def settle(journal: Journal, machine: Machine) -> None:
-    """Make the journal hold the applied position, or begin there."""
+def settle(journal: Journal, machine: Machine, *, installed: Position | None = None) -> None:
+    """Make the journal hold the applied position, or begin there if a snapshot brought it."""
     applied = machine.applied
     if applied.index < journal.base.index:
         raise DatabaseBehind(
             f"the database ends at entry {applied.index}, but the journal begins after "
-            f"{journal.base.index}: the database lost what was durable. Remove this node from the "
-            "cluster, empty its data directory, and let it join under a new id"
+            f"{journal.base.index}: the database lost what was durable. {REPLACE_THE_NODE}"
         )
     if applied.index <= journal.last.index and journal.term(applied.index) == applied.term:
         return
-    journal.reset(applied)
+    if applied != installed:
+        raise JournalLost(
+            f"the database holds entry {applied.index} of term {applied.term}, but the journal "
+            f"ends at {journal.last.index} of term {journal.last.term}, or holds another one there"
+        )
+    state = journal.state
+    # The term of what was installed is known to this node, whose vote in it can't be in doubt: a
+    # vote leaves when it is durable.
+    journal.reset(applied, state if state.term >= applied.term else HardState(applied.term, NOBODY))
 
 
 def found_cluster(stores: Stores, membership: Membership) -> None:

@@ -176,6 +176,7 @@ class Runner:
         journal = self.stores.journal
         if save.reset is not None:
             journal.reset(save.reset, save.state)
+            self.stores.datadir.forget_install(save.reset)
         if save.state is not None or save.entries:
             journal.save(save.state, save.entries)
         return save
@@ -265,7 +266,7 @@ class Runner:
         incoming = stores.database.with_name(stores.database.name + "-incoming")
         incoming.unlink(missing_ok=True)
         incoming.hardlink_to(received.path)
-        self.marking.replace_database(incoming)
+        self.marking.replace_database(incoming, snapshot.last)
         stores.snapshots.delete(received)
         return snapshot
 

@@ -9,6 +9,7 @@ adopted. It is made under another name and renamed when it is whole and durable.
     lock            held while a process uses the directory; says which one
     journal/        the Raft journal
     snapshots/      snapshots received and taken
+    installing      while a snapshot takes the database's place: what it brings the database to
     database.db     the SQLite database, beside its own WAL files
 """
 
@@ -17,7 +18,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from raftsql.raft.messages import NodeId
+from raftsql.raft.messages import NodeId, Position
 from raftsql.storage.errors import DataDirLocked, NewerFormat, NotADataDir, OtherNode
 from raftsql.storage.files import Files, Lock
 from raftsql.storage.notes import NoteDamaged, read_note, write_note
@@ -93,6 +94,36 @@ class DataDir:
             lock.release()
             raise
         return cls(folder, files, identity, lock)
+
+    def note_install(self, position: Position) -> None:
+        """Note, durably, that the database is about to be replaced by one at this position.
+
+        The journal hears of it later. In between, this is how a start tells a database that is
+        rightly ahead of the journal from a journal that was lost.
+        """
+        write_note(self._files, self._installing, {"index": position.index, "term": position.term})
+
+    def noted_install(self) -> Position | None:
+        """The position of the last note, until it is forgotten."""
+        if not self._files.exists(self._installing):
+            return None
+        try:
+            found = read_note(self._files, self._installing)
+        except NoteDamaged as error:
+            raise NotADataDir(
+                f"{error}. Delete that file and start again: if the journal and the database then"
+                " don't agree, the node says so and stops"
+            ) from error
+        return Position(found["index"], found["term"])
+
+    def forget_install(self, position: Position) -> None:
+        """The journal is at this position too; a note of a later one stays."""
+        if self.noted_install() == position:
+            self._files.unlink(self._installing)
+
+    @property
+    def _installing(self) -> Path:
+        return self.folder / "installing"
 
     def close(self) -> None:
         """Let another process use the directory."""

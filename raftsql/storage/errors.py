@@ -1,6 +1,7 @@
 """What can go wrong on the disk, named by what the operator or the caller should do next.
 
 StorageError
+|-- JournalLost          what was acknowledged is gone: replace the node, never start it
 |-- CorruptJournal       acknowledged data is damaged: replace the node, never start it
 |-- JournalPoisoned      a write or fsync failed: stop the process, restart it when the disk is well
 |-- EntriesCompacted     these entries are gone: send a snapshot instead
@@ -24,13 +25,31 @@ class StorageError(Exception):
     """Any failure of the storage room."""
 
 
+REPLACE_THE_NODE = (
+    "Remove this node from the cluster (`raftsql remove`), empty its data directory, and start it"
+    " with --join: it joins under a new id and is sent what the others hold. Where it was the only"
+    " node, start a new cluster in an empty data directory and `raftsql restore` the newest backup"
+)
+"""What to do with a node that has lost something it had promised to keep."""
+
+
+class JournalLost(StorageError):
+    """The journal is gone, or an older one: votes and acknowledged entries are forgotten."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"{found}. What this node voted and acknowledged is forgotten, and it could contradict"
+            f" itself. {REPLACE_THE_NODE}"
+        )
+
+
 class CorruptJournal(StorageError):
     """Acknowledged data can't be read back as it was written."""
 
     def __init__(self, file: Path, offset: int, reason: str) -> None:
         super().__init__(
             f"the journal is damaged: {file}, offset {offset}: {reason}. Acknowledged data is lost"
-            " on this disk; remove the node from the cluster and add a new one in its place"
+            f" on this disk. {REPLACE_THE_NODE}"
         )
         self.file = file
         self.offset = offset

@@ -29,7 +29,7 @@ from raftsql.storage.batch import (
     encode_body,
     encode_header,
 )
-from raftsql.storage.errors import CorruptJournal, EntriesCompacted, JournalPoisoned
+from raftsql.storage.errors import CorruptJournal, EntriesCompacted, JournalLost, JournalPoisoned
 from raftsql.storage.files import Files
 from raftsql.storage.reader import read_records
 from raftsql.storage.recovery import Scan, recover, scan
@@ -64,12 +64,24 @@ class Journal:
         self.last = ORIGIN
 
     @classmethod
-    def open(cls, folder: Path, files: Files, *, segment_bytes: int = SEGMENT_BYTES) -> Journal:
-        """Open the journal in `folder`, making it if there is none; CorruptJournal if damaged."""
+    def open(
+        cls,
+        folder: Path,
+        files: Files,
+        *,
+        segment_bytes: int = SEGMENT_BYTES,
+        must_exist: bool = False,
+    ) -> Journal:
+        """Open the journal in `folder`, making it if there is none; CorruptJournal if damaged.
+
+        Where one `must_exist`, none is made, and JournalLost says so.
+        """
         journal = cls(folder, files, segment_bytes)
         with journal._poisoning():
             files.make_folder(folder)
             found = recover(files, folder)
+            if found.active is None and must_exist:
+                raise JournalLost(f"{folder} holds no journal, though this node has had one")
             if found.active is not None:
                 journal._resume(found.segments, found.active)
             journal._remove(found.leftovers)

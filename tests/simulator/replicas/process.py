@@ -24,7 +24,7 @@ from raftsql.database.machine import Machine
 from raftsql.database.reader import ReadBusy, ReadCut
 from raftsql.database.readers import Readers
 from raftsql.raft.membership import Membership
-from raftsql.raft.messages import Entry, Envelope, InstallSnapshot, NodeId, SnapshotMeta
+from raftsql.raft.messages import Entry, Envelope, InstallSnapshot, NodeId, Position, SnapshotMeta
 from raftsql.raft.node import Node
 from raftsql.raft.ready import RoleChange, Save
 from raftsql.sql.commands import Failed, Why, encode
@@ -61,6 +61,8 @@ class Process:
         self.founding: Membership | None = None
         self.seen_snapshots = 0
         self._received: dict[SnapshotMeta, Path] = {}
+        self._noted: Position | None = None
+        """What a snapshot brings the database to, durable until the journal has heard of it."""
 
     # Its life.
 
@@ -79,7 +81,8 @@ class Process:
         self.machine = Machine.open(self.database)
         self.readers = Readers(self.database)
         self.journal = Journal.open(Path("/journal"), self.files, segment_bytes=SEGMENT_BYTES)
-        settle(self.journal, self.machine)
+        settle(self.journal, self.machine, installed=self._noted)
+        self._noted = None
         stores: Any = SimpleNamespace(journal=self.journal, machine=self.machine)
         if self.founding is not None and self.journal.last.index == 0:
             found_cluster(stores, self.founding)
@@ -199,6 +202,8 @@ class Process:
             self.files.fail_at(self.chance.randrange(1, 5), Fault.POWER)
         if save.reset is not None:
             self.journal.reset(save.reset, save.state)
+            if self._noted == save.reset:
+                self._noted = None
         if save.state is not None or save.entries:
             self.journal.save(save.state, save.entries)
         self.files.forget_faults()
@@ -248,6 +253,7 @@ class Process:
         self.readers.close()
         incoming = self.database.with_name("database.db-incoming")
         received.rename(incoming)
+        self._noted = meta.last
         install(incoming, self.database, Disk())
         self.machine = Machine.open(self.database)
         self.readers = Readers(self.database)
