@@ -32,9 +32,10 @@ from raftsql.rpc.receiving import SnapshotReceiver
 from raftsql.rpc.shipping import Bandwidth
 from raftsql.rpc.sibling_service import SiblingService
 from raftsql.rpc.siblings import Siblings
-from raftsql.server import beginning, logs
+from raftsql.server import beginning
 from raftsql.server.destinations import destination
 from raftsql.server.forming import Forming, Place
+from raftsql.server.logs import Place as LogPlace
 from raftsql.server.schedule import Schedule
 from raftsql.server.settings import ServeSettings
 from raftsql.server.supply import Supply
@@ -109,7 +110,6 @@ class Host:
     def reconfigure(self, settings: ServeSettings) -> None:
         """Take up what of the settings can be taken up while running."""
         before, self.settings = self.settings, settings
-        logs.configure(settings.log_level, settings.log_format, self.where)
         if self.runner is None:
             return
         bounds = LogBounds(settings.log_entries_max, settings.log_tail_entries)
@@ -117,10 +117,10 @@ class Host:
         if _backup_plan(settings) != _backup_plan(before):
             self._schedule_backups(self.runner)
 
-    def where(self) -> logs.Place:
+    def where(self) -> LogPlace:
         """Who logs, and in which term."""
         term = self.runner.node.term if self.runner is not None else 0
-        return logs.Place(self.forming.me.node, term)
+        return LogPlace(self.forming.me.node, term)
 
     def _schedule_backups(self, runner: Runner) -> None:
         if self._backups is not None:

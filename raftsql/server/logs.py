@@ -81,6 +81,11 @@ def _trace(formatter: logging.Formatter, record: logging.LogRecord, before: str)
 
 def configure(level: str, style: str, place: Callable[[], Place]) -> None:
     """Log so from now on; called again when the settings are read again."""
+    root = logging.getLogger()
+    for old in root.handlers[:]:
+        if isinstance(old.formatter, TextFormatter | JsonFormatter):
+            root.removeHandler(old)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(place) if style == "json" else TextFormatter(place))
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    root.addHandler(handler)
+    root.setLevel(level.upper())

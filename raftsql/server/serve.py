@@ -24,6 +24,7 @@ from raftsql.server.configuration import Configuration
 from raftsql.server.forming import CannotJoin, Forming
 from raftsql.server.host import Host
 from raftsql.server.reloading import Reloading
+from raftsql.server.settings import ServeSettings
 from raftsql.storage.errors import StorageError
 from raftsql.storage.files import RealFiles
 from raftsql_proto import admin_pb2, client_pb2
@@ -68,9 +69,15 @@ async def _serve(configuration: Configuration, read: Callable[[], Configuration]
     files = RealFiles()
     forming = Forming(settings, files, fingerprint(), lambda text: _waits(host, text))
     host = Host(settings, forming)
-    _heed_signals(stop, Reloading(settings, read, host.reconfigure))
-    logs.configure(settings.log_level, settings.log_format, host.where)
+
+    def apply(changed: ServeSettings) -> None:
+        logs.configure(changed.log_level, changed.log_format, host.where)
+        host.reconfigure(changed)
+
+    apply(settings)
+    _heed_signals(stop, Reloading(settings, read, apply))
     server, vitals = _server(host)
+    await vitals.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
     channels.listen(server, settings.listen)
     await server.start()
     try:

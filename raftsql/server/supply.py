@@ -33,6 +33,11 @@ class Supply:
         self._shipping: dict[NodeId, asyncio.Task[None]] = {}
         self._taking = asyncio.Lock()
 
+    @property
+    def under_way(self) -> int:
+        """How many peers are being shipped a snapshot now."""
+        return len(self._shipping)
+
     def want(self, peer: NodeId) -> None:
         """Bring a snapshot to the peer, unless one is on its way."""
         under_way = self._shipping.get(peer)
@@ -90,3 +95,4 @@ class Supply:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        self._shipping.clear()  # One that was ended before it began has not said so itself.
