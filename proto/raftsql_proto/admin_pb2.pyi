@@ -115,7 +115,9 @@ class CompactRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class CompactReply(_message.Message):
-    __slots__ = ("dropped_upto",)
+    __slots__ = ("dropped_upto", "durable_upto")
     DROPPED_UPTO_FIELD_NUMBER: _ClassVar[int]
+    DURABLE_UPTO_FIELD_NUMBER: _ClassVar[int]
     dropped_upto: int
-    def __init__(self, dropped_upto: _Optional[int] = ...) -> None: ...
+    durable_upto: int
+    def __init__(self, dropped_upto: _Optional[int] = ..., durable_upto: _Optional[int] = ...) -> None: ...

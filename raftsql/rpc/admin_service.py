@@ -14,7 +14,6 @@ from raftsql.raft.messages import NOBODY
 from raftsql.raft.ready import Refused
 from raftsql.rpc import status, verify_service
 from raftsql.rpc.backup_service import Backups, NoBackup
-from raftsql.rpc.channels import to_peer
 from raftsql.rpc.handing_over import hand_over
 from raftsql.rpc.proposing import NotProposed
 from raftsql.rpc.restore_service import NotRestored, OutcomeUnknown, Restores
@@ -121,8 +120,12 @@ class AdminService(AdminServicer):
         future = runner.housekeeping.compact()
         if future is None:
             await self._abort(context, "that is under way already")
-        await future
-        return admin_pb2.CompactReply(dropped_upto=runner.node.log.base.index)
+        compacted = await future
+        if compacted is None:
+            await self._abort(context, "the database is being replaced; try again in a moment")
+        return admin_pb2.CompactReply(
+            dropped_upto=runner.node.log.base.index, durable_upto=compacted.durable.index
+        )
 
     async def Verify(
         self, request: admin_pb2.VerifyRequest, context: Context
@@ -200,7 +203,8 @@ class AdminService(AdminServicer):
             await self._abort(context, "no leader is known; try again when one is elected")
         if any(key == PASSED_ON for key, _ in context.invocation_metadata() or ()):
             await self._abort(context, f"the leader has changed; ask the node at {leader.address}")
-        async with to_peer(leader.address) as channel:
+        assert self._siblings is not None, "a running node has siblings"
+        async with self._siblings.roads.to(leader.address) as channel:
             try:
                 return await call(_Passing(channel, seconds))
             except grpc.aio.AioRpcError as error:

@@ -26,6 +26,8 @@ ASK_SECONDS: Final = 15.0
 STATUS_SECONDS: Final = 2.0
 VERIFY_SECONDS: Final = 605.0
 """A little more than the server's own bound."""
+SNAPSHOT_SECONDS: Final = 600.0
+"""A gigabyte that changed since the last one may have to be written."""
 _OPTIONS: Final = (("grpc.enable_http_proxy", 0), ("grpc.max_reconnect_backoff_ms", 1000))
 _SILENT: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
@@ -38,6 +40,8 @@ class Seen:
     picture: dict[str, Any] = field(default_factory=dict)
     """What it says of itself; empty when it gave no answer."""
     problem: str = ""
+    late: bool = False
+    """It gave no answer in time, which is not to say that it is gone."""
     latency_s: float = 0.0
 
 
@@ -52,6 +56,13 @@ class Nodes:
     def status(self, node: str, *, timeout: float = STATUS_SECONDS) -> Seen:
         """One node's picture of itself."""
         return self._all([node], timeout)[0]
+
+    def picture(self, node: str) -> dict[str, Any]:
+        """The same, of a node that has to answer."""
+        seen = self.status(node)
+        if not seen.picture:
+            raise CommandError(seen.problem)
+        return seen.picture
 
     def pictures(self) -> list[Seen]:
         """All nodes of the cluster, asked at the same time: members, and who was named."""
@@ -99,10 +110,14 @@ class Nodes:
         request = admin_pb2.RemoveMemberRequest(node=node)
         return _members(self.ask(lambda stub: stub.RemoveMember, request))
 
-    def compact(self) -> int:
-        """Drop the log that the database file replaces; up to which entry."""
-        request = admin_pb2.CompactRequest()
-        return int(self.ask(lambda stub: stub.Compact, request).dropped_upto)
+    def snapshot(self, node: str) -> tuple[int, int]:
+        """Make a node's database durable, and drop the log that it replaces; both up to where."""
+        stub = AdminStub(self._channel(node))
+        try:
+            reply = stub.Compact(admin_pb2.CompactRequest(), timeout=SNAPSHOT_SECONDS)
+        except grpc.RpcError as error:
+            raise CommandError(_problem(error, node)) from error
+        return int(reply.durable_upto), int(reply.dropped_upto)
 
     def verify(self) -> dict[str, Any]:
         """Compare all nodes' rows; what was found."""
@@ -189,6 +204,7 @@ def _ended(seen: Seen, future: Any, times: list[float]) -> Seen:
         seen.picture = json.loads(future.result().json)
     except grpc.RpcError as error:
         seen.problem = _problem(error, seen.address)
+        seen.late = error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     seen.latency_s = (times[1] if len(times) > 1 else time.perf_counter()) - times[0]
     return seen
 

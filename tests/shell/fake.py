@@ -111,7 +111,7 @@ class Admin(AdminServicer):
         yield admin_pb2.RestoreProgress(index=44)
 
     async def Compact(self, _: Any, context: Any) -> Any:
-        return admin_pb2.CompactReply(dropped_upto=17)
+        return admin_pb2.CompactReply(dropped_upto=17, durable_upto=40 + self._number)
 
 
 class ShellConnection(fake.Connection):

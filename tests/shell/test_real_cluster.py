@@ -166,3 +166,17 @@ def test_all_nodes_hold_the_same(three_nodes: Nodes) -> None:
     assert done.returncode == 0
     assert "all nodes are equal" in done.stderr
     assert done.stdout.count("leader") == 1
+
+
+def test_a_node_takes_a_snapshot_and_shows_its_counters(three_nodes: Nodes) -> None:
+    run(three_nodes.url, "-c", "CREATE TABLE t(a)", "-c", "INSERT INTO t VALUES(1)")
+    for number in ("1", "2", "3"):
+        done = run(three_nodes.url, "--format", "json", "-c", f".snapshot {number}")
+        taken = json.loads(done.stdout)[0]
+        assert taken["node"] in three_nodes.addresses
+        assert taken["holds all up to"] > 0
+    done = run(three_nodes.url, "--format", "json", "-c", ".metrics")
+    counters = {each["counter"]: each["value"] for each in json.loads(done.stdout)}
+    assert counters["members"] == counters["voters"] == 3
+    assert counters["commit_index"] >= counters["applied_index"] > 0
+    assert counters["log_entries"] > 0

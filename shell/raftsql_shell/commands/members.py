@@ -144,14 +144,24 @@ def remove(shell: Shell, arguments: list[str]) -> None:
     shell.table(MEMBER_COLUMNS, [_member(each) for each in found])
 
 
-@command(".compact")
-def compact(shell: Shell, arguments: list[str]) -> None:
-    """Drop the log that the connected node's database replaces.
+@command(".snapshot [NODE]")
+def snapshot(shell: Shell, arguments: list[str]) -> None:
+    """Take a snapshot on the connected node, or on another, now.
 
-    The database is made durable first.
+    The node's database is the snapshot: it is made durable, and the log that it replaces is
+    dropped, but for a tail that spares slow followers a copy of the whole. Nodes do this by
+    themselves when their log is long. `.backup` makes a file that can be carried away.
     """
     with _nodes(shell) as nodes:
-        shell.note(f"the log begins after entry {nodes.compact()}")
+        address = _address(shell, nodes, arguments)
+        durable, dropped = nodes.snapshot(address)
+    shell.table(("node", "holds all up to", "log begins after"), [(address, durable, dropped)])
+
+
+@command(".compact [NODE]")
+def compact(shell: Shell, arguments: list[str]) -> None:
+    """Take a snapshot, as .snapshot does."""
+    snapshot(shell, arguments)
 
 
 @command(".verify")
@@ -178,16 +188,38 @@ def verify(shell: Shell, arguments: list[str]) -> None:
     shell.note(f"all nodes are equal at entry {found['index']}")
 
 
-@command(".snapshot")
-def snapshot(shell: Shell, arguments: list[str]) -> None:
-    """Take a snapshot on the connected node."""
-    raise CommandError("not offered by this server yet")
-
-
 @command(".metrics [PATTERN]")
 def metrics(shell: Shell, arguments: list[str]) -> None:
-    """Show the connected node's counters."""
-    raise CommandError("not offered by this server yet")
+    """Show the connected node's counters.
+
+    PATTERN is a part of their names. `.status` shows all nodes, and what matters most of them.
+    """
+    from raftsql_shell.metrics import rows
+
+    with _nodes(shell) as nodes:
+        address = shell.session.node
+        found = rows(nodes.picture(address), arguments[0] if arguments else "")
+    if not found:
+        raise CommandError(f"no counter has {arguments[0]} in its name")
+    shell.table(("counter", "value", "about"), found)
+
+
+def _address(shell: Shell, nodes: Nodes, arguments: list[str]) -> str:
+    """The node that is meant: the connected one, or the one of a number."""
+    if not arguments:
+        return shell.session.node
+    number = _number(arguments[0])
+    seen = nodes.pictures()
+    answering = [each.address for each in seen if each.picture.get("node_id") == number]
+    silent = [
+        member["address"]
+        for each in seen
+        for member in each.picture.get("members", ())
+        if member["node_id"] == number
+    ]
+    if answering or silent:
+        return str((answering or silent)[0])
+    raise CommandError(f"there is no node {number}; .members lists them")
 
 
 def _number(text: str) -> int:
