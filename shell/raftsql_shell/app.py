@@ -31,6 +31,7 @@ from raftsql_shell.catalogue import Reader
 from raftsql_shell.completion import ShellCompleter
 from raftsql_shell.config import Config
 from raftsql_shell.errors import CommandError
+from raftsql_shell.interrupts import interrupts_ignored
 from raftsql_shell.lexer import SqliteLexer
 from raftsql_shell.output import ReaderGone
 from raftsql_shell.shell import USAGE
@@ -63,6 +64,10 @@ class App:
         self._told: list[str] = []
         self._guard = threading.Lock()
         self._typing = False
+        self._running = False
+        """What was typed is being run."""
+        self._was_open = False
+        """It was typed inside of a transaction."""
         self.watcher = Watcher(shell.session, self._tell)
         self.reader = Reader(shell.session)
 
@@ -79,10 +84,13 @@ class App:
         print(f"raftsql {_version()}, {self.shell.session.address}. Type .help, or SQL.")
         try:
             while not self.shell.done:
-                text = self._read(prompt)
-                if text is None:
-                    break
-                self._run(text)
+                try:
+                    text = self._read(prompt)
+                    if text is None:
+                        break
+                    self._run(text)
+                except KeyboardInterrupt:
+                    self._interrupted()
         finally:
             self.watcher.stop()
             self.shell.output.restore()
@@ -117,14 +125,15 @@ class App:
             enable_open_in_editor=True,
             enable_history_search=False,
             color_depth=ColorDepth.DEPTH_1_BIT if os.environ.get("NO_COLOR") else None,
-            reserve_space_for_menu=min(8, max(0, shutil.get_terminal_size().lines - 6)),
         )
 
     # One turn.
 
     def _read(self, prompt: PromptSession[str]) -> str | None:
         """What was typed; None when somebody left with Ctrl-D."""
-        self.shell.look.screen = shutil.get_terminal_size().columns
+        size = shutil.get_terminal_size()
+        self.shell.look.screen = size.columns
+        prompt.reserve_space_for_menu = min(8, size.lines // 4)  # Results are not to scroll away.
         with self._guard:
             told, self._told, self._typing = self._told, [], True
         for text in told:
@@ -142,7 +151,7 @@ class App:
 
     def _run(self, text: str) -> None:
         shell = self.shell
-        was_open = shell.session.connection.in_transaction
+        self._was_open, self._running = shell.session.connection.in_transaction, True
         try:
             for item in split(text):
                 if not shell.run(item) or shell.done:
@@ -151,18 +160,23 @@ class App:
                     self.reader.changed()
         except BadText as error:
             shell.fail(f"error: {error}")
-        except KeyboardInterrupt:
-            print("cancelled")
-            if was_open:
-                self._end_lost_transaction()
         except ReaderGone:
             shell.done = True
+        self._running = False
 
-    def _end_lost_transaction(self) -> None:
-        """A statement that was cut off takes its transaction with it."""
-        with suppress(Exception):
-            self.shell.session.connection.rollback()
-        print("the transaction was rolled back")
+    def _interrupted(self) -> None:
+        """Say what Ctrl-C has ended, however often it is pressed; it may have come too late."""
+        running, self._running = self._running, False
+        if not running:
+            return
+        with interrupts_ignored():
+            print("cancelled", flush=True)
+        if self._was_open:
+            # A statement that was cut off takes its transaction with it.
+            with suppress(Exception, KeyboardInterrupt):
+                self.shell.session.connection.rollback()
+            with interrupts_ignored():
+                print("the transaction was rolled back", flush=True)
 
     def _message(self) -> str:
         return "raftsql*> " if self.shell.session.connection.in_transaction else "raftsql> "

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import chain
+
+from raftsql_shell.interrupts import interrupts_ignored
 
 
 def program(chosen: str) -> str:
@@ -59,15 +60,5 @@ def _page(pieces: Iterator[str], line: str) -> None:
     finally:
         with suppress(BrokenPipeError):
             pager.stdin.close()
-        with _interrupts_are_its_own():
+        with interrupts_ignored():  # Ctrl-C in a pager stops a search there, and is nothing to us.
             pager.wait()
-
-
-@contextmanager
-def _interrupts_are_its_own() -> Iterator[None]:
-    """Ctrl-C in a pager stops a search there, and is nothing to us."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -38,6 +38,8 @@ class Watcher:
         self._ended = threading.Event()
         self._nodes: Nodes | None = None
         self._watched: object = None
+        self._patient = True
+        """The next node that is late, rather than gone, is given a second chance."""
         self.view = View()
         self._thread = threading.Thread(target=self._run, name="raftsql-watcher", daemon=True)
 
@@ -67,6 +69,9 @@ class Watcher:
             self._nodes, self._watched, self.view = Nodes(session.address), session.address, View()
         home = self._nodes.status(session.node, timeout=1.0)
         if "not offered" in home.problem:
+            return
+        patience, self._patient = self._patient, not home.late
+        if home.late and patience:  # A busy machine is no dead one.
             return
         found = view_of(home if home.picture else self._any(home))
         if not found.known and not self.view.known:

@@ -25,7 +25,7 @@ def open_terminal() -> Iterator[Open]:
 
     def opened(*arguments: str, **options: Any) -> Terminal:
         terminals.append(Terminal(*arguments, **options))
-        return terminals[-1].see("raftsql>")
+        return terminals[-1].prompted()
 
     yield opened
     for terminal in terminals:
@@ -74,25 +74,25 @@ def test_commands_and_their_arguments_are_completed(
     server: ShellServer, open_terminal: Open, tmp_path: Path
 ) -> None:
     (tmp_path / "some_data.csv").write_text("a\n1\n")
-    terminal = open_terminal(server.url)
+    terminal = open_terminal(server.url, folder=tmp_path)
     terminal.type(".cons").see(".consistency")
     terminal.type(TAB + " st").see("stale")
     terminal.type(TAB).see(".consistency stale")
-    terminal.type("\r\r").see("│ stale")
-    terminal.type(f".import {tmp_path}/some").see("some_data.csv")
-    terminal.type(TAB).see(f"{tmp_path}/some_data.csv")
+    terminal.type("\r\r").see("│ stale").prompted()
+    terminal.type(".import ./some").see("some_data.csv")
+    terminal.type(TAB).see(".import ./some_data.csv")
 
 
 def test_history_is_kept_and_searched(server: ShellServer, open_terminal: Open, home: Path) -> None:
     first = open_terminal(server.url)
-    first.enter("SELECT 'from the past';").see("1 row (")
+    first.enter("SELECT 'from the past';").see("1 row (").prompted()
     first.type(CTRL_D)
     assert first.end() == 0
     history = home / ".local" / "state" / "raftsql" / "history"
     assert history.stat().st_mode & 0o077 == 0
     second = open_terminal(server.url)
     second.type("SELECT 'fr").see("SELECT 'from the past';")  # The suggestion, in grey.
-    second.type(CTRL_C)
+    second.type(CTRL_C).prompted()
     second.type(CTRL_R).see("I-search backward:").type("past").see("SELECT 'from the past';")
     second.type("\r").see("raftsql> SELECT 'from the past';").type("\r").see("1 row (")
 
@@ -100,7 +100,7 @@ def test_history_is_kept_and_searched(server: ShellServer, open_terminal: Open, 
 def test_control_c_clears_what_is_typed(server: ShellServer, open_terminal: Open) -> None:
     terminal = open_terminal(server.url)
     terminal.type("SELECT 'never").see("never")
-    terminal.type(CTRL_C).see("raftsql>", times=2)
+    terminal.type(CTRL_C)
     terminal.enter("SELECT 7 * 6;").see("42")
 
 
@@ -110,7 +110,7 @@ def test_control_c_cancels_the_statement_on_the_server(
     terminal = open_terminal(server.url)
     terminal.enter("SELECT 1;").see("1 row (")
     server.faults.slow_s = 60.0
-    terminal.type("SELECT 'slow';\r")
+    terminal.enter("SELECT 'slow';")
     server.wait_for_sql("'slow'")
     terminal.insist(CTRL_C, "cancelled")
     server.wait_for_cancel()
@@ -126,7 +126,7 @@ def test_a_cancelled_statement_rolls_its_transaction_back_and_says_so(
     terminal.enter("BEGIN; INSERT INTO t VALUES(1);").see("raftsql*>")
     terminal.see("IN TRANSACTION")
     server.faults.slow_s = 60.0
-    terminal.type("INSERT INTO t VALUES(2);\r")
+    terminal.enter("INSERT INTO t VALUES(2);")
     server.wait_for_sql("VALUES(2)")
     terminal.insist(CTRL_C, "the transaction was rolled back")
     server.faults.slow_s = 0.0
@@ -172,8 +172,11 @@ def test_a_row_that_is_too_wide_is_shown_upright(server: ShellServer, open_termi
 
 def test_a_window_of_twenty_columns_is_enough(server: ShellServer, open_terminal: Open) -> None:
     terminal = open_terminal(server.url, columns=20, lines=12)
-    terminal.type("SELECT 12345 AS n;\r").see("│ 12345 │")
-    terminal.type("SELECT 1 AS a, 'a long text in it' AS b;\r").see("a: 1")
+    terminal.type("SELECT 12345 AS n;\r").see("│ 12345 │").prompted()
+    terminal.type("SELECT 1 AS a, 'a long text in it' AS b;\r").see("a: 1").see(
+        "1 row ("
+    ).prompted()
+    assert "a: 1" in terminal.screen()
 
 
 def test_a_long_result_goes_through_the_pager_and_leaving_it_ends_the_result(
@@ -182,7 +185,7 @@ def test_a_long_result_goes_through_the_pager_and_leaving_it_ends_the_result(
     terminal = open_terminal(server.url, environment={"PAGER": "less"})
     many = "WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x+1 FROM c LIMIT 200000)"
     terminal.type(f"{many} SELECT x FROM c;\r").see("│    12 │")
-    terminal.type("q").see("raftsql>")
+    terminal.type("q")
     terminal.enter("SELECT 'after ' || 'it' AS x;").see("after it │")
 
 
@@ -209,7 +212,7 @@ def test_status_is_drawn_again_until_control_c(server: ShellServer, open_termina
     terminal.enter(".status --watch 0.1").see("every 0.1 s").see("│ leader │    3 │")
     server.term = 9
     terminal.see("│ leader │    9 │")
-    terminal.type(CTRL_C).see("raftsql>")
+    terminal.type(CTRL_C).prompted()
 
 
 async def _run(server: ShellServer, sql: str) -> None:
