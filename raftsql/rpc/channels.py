@@ -6,11 +6,14 @@ import asyncio
 import errno
 import socket
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import grpc.aio
+
+from raftsql.rpc.tls import Certificates
 
 MESSAGE_BYTES_MAX = 72 << 20
 """The largest message: an entry may be as large as the core lets wait uncommitted (64 MiB), and
@@ -76,14 +79,33 @@ def listen(
         raise OSError(f"can't listen on {address}: the port is taken or not here") from error
 
 
-def to_peer(
-    address: str, credentials: grpc.ChannelCredentials | None = None, options: Options = ()
-) -> grpc.aio.Channel:
-    """A connection of its own to another node."""
-    every = [*PEER_OPTIONS, *options]
-    if credentials is None:
-        return grpc.aio.insecure_channel(address, options=every)
-    return grpc.aio.secure_channel(address, credentials, options=every)
+@dataclass(frozen=True, slots=True)
+class Roads:
+    """How a node reaches others, of which it knows the address that they advertise."""
+
+    certificates: Certificates | None = None
+    """This node's own, and the authority of its peers'; None: nothing is encrypted."""
+    offset: int = 0
+    """Added to the port that a node advertises to clients: peers are served there."""
+
+    def place(self, address: str) -> str:
+        """Where the node at an advertised address listens to its peers."""
+        if not self.offset:
+            return address
+        host, _, port = address.rpartition(":")
+        return f"{host}:{int(port) + self.offset}"
+
+    def to(self, address: str, options: Options = ()) -> grpc.aio.Channel:
+        """A connection of its own to another node."""
+        every, place = [*PEER_OPTIONS, *options], self.place(address)
+        if self.certificates is None:
+            return grpc.aio.insecure_channel(place, options=every)
+        # Read now: a connection that is opened after a rotation uses what is new.
+        return grpc.aio.secure_channel(place, self.certificates.to_call(), options=every)
+
+
+PLAIN: Final = Roads()
+"""One port, and nothing encrypted."""
 
 
 def host_and_port(address: str) -> tuple[str, int]:

@@ -15,6 +15,7 @@ import msgspec
 import raftsql
 from raftsql.cluster.runner import Runner
 from raftsql.raft.messages import NOBODY
+from raftsql.rpc.channels import PLAIN, Roads
 from raftsql.rpc.client_stream import ClientStream
 from raftsql.rpc.door import Door
 from raftsql.rpc.forwarding import Forwardable, Upstream
@@ -46,11 +47,13 @@ class ClientService(ClientServicer):
         self.door = Door(Plans(Mode(mode)))
         self.streams: set[ClientStream] = set()
         self._upstream: Upstream | None = None
+        self._roads = PLAIN
         self._sweeper: asyncio.TimerHandle | None = None
 
-    def attach(self, runner: Runner) -> None:
+    def attach(self, runner: Runner, roads: Roads = PLAIN) -> None:
         """The node belongs to a cluster: serve clients from its replica."""
         self._runner = runner
+        self._roads = roads
         self._sweep()
 
     @property
@@ -102,7 +105,7 @@ class ClientService(ClientServicer):
         if self._upstream is None or self._upstream.address != address:
             if self._upstream is not None:
                 self._upstream.close()
-            self._upstream = Upstream(address, self._upstream_lost)
+            self._upstream = Upstream(address, self._upstream_lost, self._roads)
         self._upstream.forward(frame, client)
         return True
 

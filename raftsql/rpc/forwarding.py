@@ -16,7 +16,7 @@ import grpc
 import msgspec
 
 from raftsql.rpc.breaks import StreamBroken, stream_breaks
-from raftsql.rpc.channels import to_peer
+from raftsql.rpc.channels import PLAIN, Roads
 from raftsql.sql.commands import Why
 from raftsql_proto import client_pb2, frames
 from raftsql_proto.client_pb2_grpc import ClientStub
@@ -35,9 +35,12 @@ Forwardable = frames.Run | frames.Commit | frames.Rollback | frames.OpenSession 
 class Upstream:
     """A stream to one leader; a new one is made for each leader."""
 
-    def __init__(self, address: str, lost: Callable[[Upstream], None]) -> None:
+    def __init__(
+        self, address: str, lost: Callable[[Upstream], None], roads: Roads = PLAIN
+    ) -> None:
         """`lost` is called when the stream has ended."""
         self.address = address
+        self._roads = roads
         self._lost = lost
         self._waiting: list[Forwardable | frames.Release] = []
         self._ready = asyncio.Event()
@@ -88,7 +91,7 @@ class Upstream:
             self._pending.clear()
 
     async def _converse(self) -> None:
-        async with to_peer(self.address) as channel:
+        async with self._roads.to(self.address) as channel:
             call = ClientStub(channel).Connect()
             hello = frames.Hello(frames.PROTOCOL, "a node of the cluster", forwarded=True)
             await call.write(client_pb2.Frames(batch=frames.encode([hello])))

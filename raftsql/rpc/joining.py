@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 import grpc.aio
 
 from raftsql.raft.messages import NodeId
-from raftsql.rpc.channels import to_peer
 from raftsql.rpc.peers import Me
 from raftsql_proto import peers_pb2 as wire
 
@@ -98,11 +96,9 @@ def asked_from(request: wire.JoinRequest) -> JoinAsked:
     )
 
 
-async def introduce(
-    address: str, me: Me, *, credentials: grpc.ChannelCredentials | None = None
-) -> Introduction | None:
+async def introduce(address: str, me: Me) -> Introduction | None:
     """Who is at the address; None when nobody answers there."""
-    async with to_peer(address, credentials) as channel:
+    async with me.roads.to(address) as channel:
         call: Any = channel.unary_unary(
             "/raftsql.v1.Peers/Introduce",
             request_serializer=wire.PeerHello.SerializeToString,
@@ -130,11 +126,10 @@ async def join(
     seconds: float,
     learner: bool = False,
     priority: int = 0,
-    credentials: grpc.ChannelCredentials | None = None,
 ) -> JoinAnswer | None:
     """Ask the node at the address for a place; None when nobody answers there in time."""
     request = wire.JoinRequest(hello=me.hello(0), learner=learner, priority=priority)
-    async with to_peer(address, credentials) as channel:
+    async with me.roads.to(address) as channel:
         call: Any = channel.unary_unary(
             "/raftsql.v1.Peers/Join",
             request_serializer=wire.JoinRequest.SerializeToString,

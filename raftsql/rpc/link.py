@@ -8,14 +8,13 @@ import logging
 from collections import deque
 from typing import Any, Protocol
 
-import grpc
 import grpc.aio
 
 from raftsql.raft.membership import Member
 from raftsql.raft.messages import Append, Message, NodeId, VoteReply, VoteRequest
 from raftsql.rpc import eager
 from raftsql.rpc.breaks import StreamBroken, stream_breaks
-from raftsql.rpc.channels import Reach, reach, to_peer
+from raftsql.rpc.channels import Reach, reach
 from raftsql.rpc.codec import Encoder
 from raftsql.rpc.peers import Me, another_directory
 from raftsql_proto import peers_pb2 as wire
@@ -65,7 +64,6 @@ class Link:
         member: Member,
         on: LinkEvents,
         encoder: Encoder,
-        credentials: grpc.ChannelCredentials | None,
     ) -> None:
         """Start connecting."""
         self.member = member
@@ -73,7 +71,6 @@ class Link:
         self._node = node
         self._on = on
         self._encoder = encoder
-        self._credentials = credentials
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[tuple[bytes, Message]] = deque()
         self._waiting_bytes = 0
@@ -210,13 +207,13 @@ class Link:
     async def _connection(self) -> float:
         """The life of one connection; for how long the peer listened."""
         address = self.member.address
-        match await reach(address):
+        match await reach(self._me.roads.place(address)):
             case Reach.REFUSED:
                 self._ended()
                 return 0.0
             case Reach.UNKNOWN:
                 return 0.0
-        channel = to_peer(address, self._credentials)
+        channel = self._me.roads.to(address)
         try:
             return await self._converse(channel)
         finally:

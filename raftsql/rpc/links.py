@@ -14,8 +14,6 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 
-import grpc
-
 from raftsql.raft.membership import Membership
 from raftsql.raft.messages import Envelope, NodeId
 from raftsql.rpc.codec import Encoder
@@ -29,13 +27,10 @@ RETIRE_SECONDS = 1.0
 class Links:
     """The streams to all peers, as the membership has them."""
 
-    def __init__(
-        self, me: Me, on: LinkEvents, *, credentials: grpc.ChannelCredentials | None = None
-    ) -> None:
+    def __init__(self, me: Me, on: LinkEvents) -> None:
         """Without peers, until `membership_changed`."""
         self._me = me
         self._on = on
-        self._credentials = credentials
         self._encoder = Encoder()
         self._links: dict[NodeId, Link] = {}
         self._membership: Membership | None = None
@@ -53,9 +48,7 @@ class Links:
             if node in self._links:
                 self._links[node].member_changed(member)
             else:
-                self._links[node] = Link(
-                    self._me, node, member, self._on, self._encoder, self._credentials
-                )
+                self._links[node] = Link(self._me, node, member, self._on, self._encoder)
 
     def send(self, envelopes: Sequence[Envelope]) -> None:
         """Put messages on their way, in order; those to nobody known are dropped."""

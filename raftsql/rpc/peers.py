@@ -7,10 +7,11 @@ must not be heard at all. The refusal says what to do about it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from raftsql.raft.membership import Membership
 from raftsql.raft.messages import NodeId
+from raftsql.rpc.channels import PLAIN, Roads
 from raftsql_proto import peers_pb2 as wire
 
 PROTOCOL = 1
@@ -28,6 +29,8 @@ class Me:
     fingerprint: str
     """Names everything that could make SQL mean something else here than on another node."""
     address: str
+    roads: Roads = field(default=PLAIN, repr=False, compare=False)
+    """How it reaches the others."""
 
     def hello(self, target: NodeId) -> wire.PeerHello:
         """The greeting to one peer; 0 when it is not known who is there."""

@@ -11,12 +11,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import grpc
-import grpc.aio
-
 from raftsql.raft.messages import NodeId
 from raftsql.rpc.breaks import StreamBroken, stream_breaks
-from raftsql.rpc.channels import to_peer
 from raftsql.rpc.peers import Me
 from raftsql.storage.errors import StorageError
 from raftsql.storage.snapshots import Snapshot, Snapshots
@@ -86,14 +82,12 @@ class Shipper:
         on: ShipEvents,
         *,
         bytes_per_second: int = 0,
-        credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         """Nothing is sent yet. `bytes_per_second` of 0 sets no bound."""
         self._me = me
         self._snapshots = snapshots
         self._on = on
         self._bandwidth = Bandwidth(bytes_per_second)
-        self._credentials = credentials
 
     async def ship(self, node: NodeId, address: str, snapshot: Snapshot, *, term: int) -> None:
         """Bring the snapshot to the node, over as many streams as it takes; or ShipFailed."""
@@ -115,7 +109,7 @@ class Shipper:
 
     async def _stream(self, shipping: _Shipping) -> None:
         """One stream: greet, learn from where on to send, send, hear that all is well."""
-        async with to_peer(shipping.address, self._credentials) as channel:
+        async with self._me.roads.to(shipping.address) as channel:
             opened: Any = channel.stream_stream(
                 SHIP,
                 request_serializer=wire.SnapshotPart.SerializeToString,

@@ -23,7 +23,7 @@ from raftsql.cluster.summing import NoSum
 from raftsql.cluster.uploads import ROOM_TIMES, NoRoom, StoppedEarly, Upload, WrongFile
 from raftsql.database.checksum import Checksum
 from raftsql.raft.messages import NodeId, Position
-from raftsql.rpc.channels import to_peer
+from raftsql.rpc.channels import Roads
 from raftsql.rpc.peers import Me
 from raftsql.sql.commands import Restore
 from raftsql_proto import peers_pb2 as wire
@@ -54,6 +54,11 @@ class Siblings:
         self._fetching = asyncio.Lock()
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="fetch")
 
+    @property
+    def roads(self) -> Roads:
+        """How the others are reached."""
+        return self._me.roads
+
     def addresses(self) -> dict[NodeId, str]:
         """Where the other members are."""
         members = self._runner.node.membership.members
@@ -78,7 +83,7 @@ class Siblings:
     async def _call(
         self, address: str, method: str, request: Any, reply: Any, seconds: float
     ) -> Any:
-        async with to_peer(address) as channel:
+        async with self._me.roads.to(address) as channel:
             ask: Any = channel.unary_unary(
                 method,
                 request_serializer=type(request).SerializeToString,
@@ -143,7 +148,7 @@ class Siblings:
             size_bytes=restore.size_bytes,
             offset=upload.received_bytes,
         )
-        async with _asked(address, request) as call:
+        async with _asked(self._me.roads, address, request) as call:
             while upload.received_bytes < restore.size_bytes:
                 part = await _part(call, node)
                 await self._write(upload, part.data)
@@ -154,7 +159,7 @@ class Siblings:
         database = self._runner.stores.database
         async with self._fetching:
             try:
-                async with _asked(address, request) as call:
+                async with _asked(self._me.roads, address, request) as call:
                     path, last = await self._snapshot(node, call)
                 taken = database.with_name(database.name + "-substitute")
                 await self._on_disk(lambda: path.replace(taken))
@@ -192,8 +197,8 @@ class Siblings:
 
 
 @asynccontextmanager
-async def _asked(address: str, request: wire.FetchRequest) -> AsyncIterator[Any]:
-    async with to_peer(address) as channel:
+async def _asked(roads: Roads, address: str, request: wire.FetchRequest) -> AsyncIterator[Any]:
+    async with roads.to(address) as channel:
         ask: Any = channel.unary_stream(
             FETCH,
             request_serializer=wire.FetchRequest.SerializeToString,

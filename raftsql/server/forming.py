@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from raftsql.raft.membership import Member, Membership
 from raftsql.raft.messages import NodeId
+from raftsql.rpc.channels import PLAIN, Roads
 from raftsql.rpc.joining import Introduction, introduce, join
 from raftsql.rpc.peers import Me
 from raftsql.server.beginning import Beginning, begin, begun
@@ -47,7 +48,12 @@ class Forming:
     """Finds this node's place, once, while it can be asked who it is."""
 
     def __init__(
-        self, settings: ServeSettings, files: Files, fingerprint: str, say: Callable[[str], None]
+        self,
+        settings: ServeSettings,
+        files: Files,
+        fingerprint: str,
+        say: Callable[[str], None],
+        roads: Roads = PLAIN,
     ) -> None:
         """`say` hears what is being waited for."""
         self._settings = settings
@@ -60,6 +66,7 @@ class Forming:
             identity=noted.identity if noted is not None else secrets.token_hex(16),
             fingerprint=fingerprint,
             address=settings.advertise,
+            roads=roads,
         )
 
     @property

@@ -100,7 +100,7 @@ class Host:
             runner, self.siblings, self.peers.unwelcome, Bandwidth(settings.ship_bytes_per_second)
         )
         self.admin.attach(runner, self.siblings, Mode(settings.mode))
-        self.clients.attach(runner)
+        self.clients.attach(runner, me.roads)
         runner.start(self)
         if place.founding is None:
             self._task(self._tell_address())

@@ -11,15 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 
-import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health, health_pb2
 
 from raftsql.cluster.opening import DatabaseBehind
 from raftsql.database.environment import fingerprint
 from raftsql.database.errors import MachineStopped
-from raftsql.rpc import channels, peer_service
-from raftsql.server import logs
+from raftsql.server import listening, logs
+from raftsql.server.certificates import tls_of
 from raftsql.server.configuration import Configuration
 from raftsql.server.forming import CannotJoin, Forming
 from raftsql.server.host import Host
@@ -27,14 +25,10 @@ from raftsql.server.reloading import Reloading
 from raftsql.server.settings import ServeSettings
 from raftsql.storage.errors import StorageError
 from raftsql.storage.files import RealFiles
-from raftsql_proto import admin_pb2, client_pb2
-from raftsql_proto.admin_pb2_grpc import add_AdminServicer_to_server
-from raftsql_proto.client_pb2_grpc import add_ClientServicer_to_server
 
 log = logging.getLogger("raftsql.server")
 
 GRACE_SECONDS = 1.0
-SERVICES = ("raftsql.v1.Client", "raftsql.v1.Peers", "raftsql.v1.Admin")
 
 CANNOT_START = (CannotJoin, StorageError, MachineStopped, DatabaseBehind, OSError)
 
@@ -67,7 +61,8 @@ def _run_loop(configuration: Configuration, read: Callable[[], Configuration]) -
 async def _serve(configuration: Configuration, read: Callable[[], Configuration]) -> int:
     settings, stop = configuration.settings, asyncio.Event()
     files = RealFiles()
-    forming = Forming(settings, files, fingerprint(), lambda text: _waits(host, text))
+    tls = tls_of(settings)
+    forming = Forming(settings, files, fingerprint(), lambda text: _waits(host, text), tls.roads)
     host = Host(settings, forming)
 
     def apply(changed: ServeSettings) -> None:
@@ -76,24 +71,25 @@ async def _serve(configuration: Configuration, read: Callable[[], Configuration]
 
     apply(settings)
     _heed_signals(stop, Reloading(settings, read, apply))
-    server, vitals = _server(host)
+    vitals = health.aio.HealthServicer()
     await vitals.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
-    channels.listen(server, settings.listen)
-    await server.start()
+    servers = listening.servers(host, vitals, tls)
+    for server in servers:
+        await server.start()
     try:
         place = await _first_of(forming.place(), stop)
         if place is None:
             return 0
         runner = host.start(place, files)
         log.info("node %d serves on %s, in %s", forming.me.node, settings.listen, settings.data_dir)
-        for service in ("", *SERVICES):
+        for service in ("", *listening.SERVICES):
             await vitals.set(service, health_pb2.HealthCheckResponse.SERVING)
         await _first_of(runner.stopped.wait(), stop)
         await vitals.enter_graceful_shutdown()
         await host.hand_over()
         return 1 if runner.failure else 0
     finally:
-        await server.stop(GRACE_SECONDS)
+        await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
         await host.close()
 
 
@@ -108,22 +104,6 @@ def _waits(host: Host, text: str) -> None:
     if host.admin.waits_for != text:
         host.admin.waits_for = text
         log.info("this node %s", text)
-
-
-def _server(host: Host) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
-    server = channels.server()
-    vitals = health.aio.HealthServicer()
-    peer_service.add_to(server, host.peers)
-    add_ClientServicer_to_server(host.clients, server)
-    add_AdminServicer_to_server(host.admin, server)
-    health_pb2_grpc.add_HealthServicer_to_server(vitals, server)
-    # Naming the modules that define the services is what registers them for reflection.
-    assert client_pb2.DESCRIPTOR
-    assert admin_pb2.DESCRIPTOR
-    reflection.enable_server_reflection(
-        (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
-    )
-    return server, vitals
 
 
 async def _first_of(work, stop: asyncio.Event):  # type: ignore[no-untyped-def]

@@ -104,6 +104,16 @@ class ServeSettings:
         1_000, ENTRIES, "so far behind, /readyz still says that the node is ready", reloadable=True
     )
     allow_fingerprint: str = _is("", TEXT, "accept peers of this other fingerprint")
+    tls_cert: str = _is("", TEXT, "this node's certificate, with those between it and its CA")
+    tls_key: str = _is("", TEXT, "the certificate's private key")
+    tls_ca: str = _is("", TEXT, "the CA of the nodes' certificates: peers must have one of it")
+    tls_client_ca: str = _is("", TEXT, "let in only clients with a certificate of this CA")
+    tls_peer_cert: str = _is("", TEXT, "another certificate for speaking with peers")
+    tls_peer_key: str = _is("", TEXT, "its private key")
+    tls_peer_ca: str = _is("", TEXT, "the CA of peers' certificates, if it is not --tls-ca")
+    peer_port_offset: int = _is(
+        1_000, whole(), "with TLS, peers are served at the clients' port plus this"
+    )
     insecure: bool = _is(False, SWITCH, "listen beyond loopback without TLS and users")
     log_level: str = _is(
         "info", choice("debug", "info", "warning", "error"), "what is logged", reloadable=True
@@ -133,6 +143,25 @@ def check(settings: ServeSettings) -> None:
     if settings.http == settings.listen:
         raise BadSettings("--http and --listen need a port each")
     _check_reach(settings)
+    _check_tls(settings)
+
+
+def _check_tls(settings: ServeSettings) -> None:
+    own = {"tls_cert": settings.tls_cert, "tls_key": settings.tls_key}
+    own["tls_ca"] = settings.tls_ca or settings.tls_peer_ca
+    missing = [name for name, value in own.items() if not value]
+    others = settings.tls_client_ca or settings.tls_peer_cert or settings.tls_peer_key
+    if missing and (len(missing) < len(own) or others):
+        raise BadSettings(f"TLS needs {', '.join(missing)} too: see docs/security.md")
+    if bool(settings.tls_peer_cert) != bool(settings.tls_peer_key):
+        raise BadSettings("tls_peer_cert and tls_peer_key go together: give both, or none")
+    if settings.tls_cert and one_port(settings.listen) + settings.peer_port_offset > 65_535:
+        raise BadSettings("peer_port_offset leads beyond the last port: choose a lower port")
+
+
+def one_port(address: str) -> int:
+    """The port of host:port."""
+    return int(address.rpartition(":")[2])
 
 
 def _check_times(settings: ServeSettings) -> None:
@@ -146,9 +175,10 @@ def _check_times(settings: ServeSettings) -> None:
 
 def _check_reach(settings: ServeSettings) -> None:
     host = settings.listen.rpartition(":")[0]
-    if not settings.insecure and not is_loopback(host):
+    if not (settings.insecure or settings.tls_cert or is_loopback(host)):
         raise BadSettings(
             f"{host} can be reached from other machines, and this node has neither TLS nor users: "
+            "name a certificate with --tls-cert, --tls-key and --tls-ca (see docs/security.md), "
             "listen on 127.0.0.1, or pass --insecure where the network itself is trusted"
         )
     if settings.advertise.rpartition(":")[0] in ("0.0.0.0", "[::]", "::"):

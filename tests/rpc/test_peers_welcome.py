@@ -156,7 +156,7 @@ async def test_a_fingerprint_that_is_allowed_is_let_in() -> None:
 
 async def exchange(two: Node, *sent: bytes) -> list[Any]:
     """What node 2 answers to these messages on one stream."""
-    channel = channels.to_peer(two.me.address)
+    channel = channels.PLAIN.to(two.me.address)
     stub: Any = channel.stream_stream(DELIVER, response_deserializer=wire.PeerVerdict.FromString)
     call = stub()
     for data in sent:

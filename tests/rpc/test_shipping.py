@@ -216,7 +216,7 @@ class Sender:
 
     def __init__(self, node: Node, two: Node) -> None:
         self._node = node
-        self._channel = channels.to_peer(two.me.address)
+        self._channel = channels.PLAIN.to(two.me.address)
         stub: Any = self._channel.stream_stream(
             shipping.SHIP,
             request_serializer=wire.SnapshotPart.SerializeToString,
