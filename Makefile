@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp
 SEEDS ?= 300
 MINUTES ?= 60
 
-.PHONY: run test test-sqlalchemy check simulate simulate-mutants stubs configuration bench-core clean
+.PHONY: run test test-sqlalchemy check simulate simulate-mutants exactly-once stubs configuration bench-core clean
 .DEFAULT_GOAL := check
 
 # The group dev holds the group ecosystem too (SQLAlchemy, Alembic, pandas, Polars): a minute once.
@@ -39,6 +39,9 @@ simulate: $(STAMP) ## the Raft simulator, SEEDS=300
 
 simulate-mutants: $(STAMP) ## every planted bug, and the seed that catches it
 	$(BIN)/python -m tests.simulator --mutants
+
+exactly-once: $(STAMP) ## lost answers and killed leaders under load, MINUTES=60
+	$(BIN)/python -m tests.driver.exactly_once --minutes $(MINUTES)
 
 stubs: $(STAMP) ## generate proto/raftsql_proto again
 	$(BIN)/python tools/genproto.py

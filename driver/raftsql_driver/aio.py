@@ -14,32 +14,39 @@ from raftsql_driver.connection import BaseConnection, TransactionBlock
 from raftsql_driver.convert import Parameters
 from raftsql_driver.cursor import BaseCursor
 from raftsql_driver.errors import Error
-from raftsql_driver.flows import Ask, Flow, Pause, Send
+from raftsql_driver.flows import Ask, Flow, Pause, Send, Step
 from raftsql_driver.rows import RowFactory
 
 T = TypeVar("T")
 
 
 async def run(cluster: Cluster, flow: Flow[T]) -> T:
-    """Carry out a flow's steps one after the other, and return what it comes to."""
-    outcome: Any = None
+    """Carry out a flow's steps one after the other, and return what it comes to.
+
+    A flow is told of what interrupts a step (a cancelled task): it may have a last word to send.
+    """
     try:
+        step = next(flow)
         while True:
-            step = flow.send(outcome)
-            if type(step) is Ask:
-                outcome = await cluster.ask(step)
-            elif type(step) is Pause:
-                outcome = None
-                await asyncio.sleep(step.seconds)
-            elif type(step) is Send:
-                outcome = cluster.send(step)
+            try:
+                outcome = await _carry_out(cluster, step)
+            except BaseException as error:
+                step = flow.throw(error)
             else:
-                outcome = await cluster.wait(step)  # type: ignore[arg-type]
+                step = flow.send(outcome)
     except StopIteration as end:
         result: T = end.value
         return result
-    finally:
-        flow.close()
+
+
+async def _carry_out(cluster: Cluster, step: Step) -> Any:
+    if type(step) is Ask:
+        return await cluster.ask(step)
+    if type(step) is Pause:
+        return await asyncio.sleep(step.seconds)
+    if type(step) is Send:
+        return cluster.send(step)
+    return await cluster.wait(step)  # type: ignore[arg-type]
 
 
 class AsyncConnection(BaseConnection):

@@ -329,6 +329,14 @@ class BaseConnection:
         except OutcomeUnknown:
             self._over()
             raise
+        except errors.Error:  # It is open still, or lost: a rollback ends it.
+            raise
+        except BaseException:
+            # The caller gave up, and nobody knows what became of it: only that it is over.
+            current = self._transaction
+            self._over()
+            yield from transaction.abandon(current)
+            raise
         self._token = max(self._token, index)
         self._over()
 

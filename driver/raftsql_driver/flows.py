@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
 from raftsql_driver.errors import Error, OperationalError, OutcomeUnknown, TimedOut, Unavailable
 from raftsql_driver.refusals import PASSING, of_failed, of_refused
@@ -183,6 +183,13 @@ class Trial:
             raise self.final(_too_late(ask, outcome))
         return Pause(pause)
 
+    def give_up(self, error: Error) -> NoReturn:
+        """End with this error, or with the doubt that an earlier try has left."""
+        final = self.final(error)
+        if final is error:
+            raise error
+        raise final from error
+
     def final(self, error: Error) -> Error:
         """The error to end with: what an earlier try may have done comes before all else."""
         if not self.unsure:
@@ -253,7 +260,10 @@ def _insist(
         frame.floor = session.floor
         frame.timeout_ms = budget_ms(deadline, state.clock())
         ask = Ask(state.routes.writer(), frame, deadline)
-        outcome = yield ask
+        try:
+            outcome = yield ask
+        except Error as error:  # A node that will not have us; an earlier one may have done it.
+            trial.give_up(error)
         if type(outcome) is Result or type(outcome) is Page:
             session.heard_at = state.clock()
             return outcome, trial, ask

@@ -86,8 +86,12 @@ class Background:
         """Submit a frame to a stream, from any thread."""
         self._inbox.append((stream, frame, ticket))
         if not self._awake:
-            self._awake = True
-            self.loop.call_soon_threadsafe(self._empty)
+            try:
+                self._awake = True
+                self.loop.call_soon_threadsafe(self._empty)
+            except BaseException:  # KeyboardInterrupt: others must not trust in a lost wake-up.
+                self._awake = False
+                raise
 
     def _empty(self) -> None:
         # The flag falls first: what is put in after the last look wakes the loop again.

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from raftsql_driver.address import parse
 from raftsql_driver.cluster import Cluster
@@ -16,33 +16,41 @@ from raftsql_driver.connection import BaseConnection, TransactionBlock
 from raftsql_driver.convert import Parameters
 from raftsql_driver.cursor import BaseCursor
 from raftsql_driver.errors import Error, ProgrammingError, Unavailable
-from raftsql_driver.flows import Ask, Flow, Pause, Send
+from raftsql_driver.flows import Ask, Flow, Pause, Send, Step
 from raftsql_driver.loop import Background, background
 from raftsql_driver.rows import RowFactory
 
 T = TypeVar("T")
+_AT_WORK: Final = "thread"
 
 
 def run(worker: Background, cluster: Cluster, flow: Flow[T]) -> T:
-    """Carry out a flow's steps one after the other, and return what it comes to."""
-    outcome: Any = None
+    """Carry out a flow's steps one after the other, and return what it comes to.
+
+    A flow is told of what interrupts a step (KeyboardInterrupt): it may have a last word to send.
+    """
     try:
+        step = next(flow)
         while True:
-            step = flow.send(outcome)
-            if type(step) is Ask:
-                outcome = worker.ask(cluster, step)
-            elif type(step) is Pause:
-                outcome = None
-                time.sleep(step.seconds)
-            elif type(step) is Send:
-                outcome = worker.send(cluster, step)
+            try:
+                outcome = _carry_out(worker, cluster, step)
+            except BaseException as error:
+                step = flow.throw(error)
             else:
-                outcome = worker.wait(cluster, step)  # type: ignore[arg-type]
+                step = flow.send(outcome)
     except StopIteration as end:
         result: T = end.value
         return result
-    finally:
-        flow.close()
+
+
+def _carry_out(worker: Background, cluster: Cluster, step: Step) -> Any:
+    if type(step) is Ask:
+        return worker.ask(cluster, step)
+    if type(step) is Pause:
+        return time.sleep(step.seconds)
+    if type(step) is Send:
+        return worker.send(cluster, step)
+    return worker.wait(cluster, step)  # type: ignore[arg-type]
 
 
 class Connection(BaseConnection):
@@ -66,6 +74,9 @@ class Connection(BaseConnection):
         self._cursor_factory = cursor_factory or Cursor
         self._check_same_thread = check_same_thread
         self._lock = threading.Lock()
+        self._at_work: dict[str, int] = {}
+        """Which thread runs a statement. Not a lock: Ctrl-C may come between taking one and the
+        promise to give it back, and then the thread itself could not go on any more."""
         if not cluster.streams:
             try:
                 self._worker.run(cluster.connect(), address.connect_timeout * len(address.nodes))
@@ -79,6 +90,7 @@ class Connection(BaseConnection):
         if self._cluster.pid != os.getpid():
             self._worker = background()
             self._lock = threading.Lock()
+            self._at_work.clear()
             self._reattached(self._worker.cluster(self._address))
         if self._autocommit and self._transaction is None:
             return run(self._worker, self._cluster, flow)
@@ -92,12 +104,12 @@ class Connection(BaseConnection):
         me = threading.get_ident()
         if self._transaction is not None and self._owner != me:
             raise _other_thread()
-        if not self._lock.acquire(blocking=False):
+        if self._at_work.setdefault(_AT_WORK, me) != me:
             raise _other_thread()
         try:
             return run(self._worker, self._cluster, flow)
         finally:
-            self._lock.release()
+            self._at_work.pop(_AT_WORK, None)
 
     @property
     def autocommit(self) -> bool:

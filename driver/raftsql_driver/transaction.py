@@ -112,7 +112,12 @@ def _first(state: State, transaction: Transaction, run: Run, deadline: float) ->
             run.id = next_id()
             run.timeout_ms = budget_ms(deadline, state.clock())
             ask = Ask(state.routes.writer(), run, deadline)
-            outcome = yield ask
+            try:
+                outcome = yield ask
+            except BaseException:  # The caller gives up: the node must not keep it open.
+                yield Send(ask.node, Rollback(next_id(), transaction.number), ask.serial)
+                transaction.number = _next_number()
+                raise
             if type(outcome) is Page or (type(outcome) is Result and _begun(outcome)):
                 transaction.node, transaction.serial = ask.node, ask.serial
                 transaction.open = True
@@ -209,7 +214,10 @@ def _commit(
             budget_ms(trial.deadline, state.clock()),
         )
         ask = Ask(node, frame, trial.deadline, serial)
-        outcome = yield ask
+        try:
+            outcome = yield ask
+        except Error as error:  # A node that will not have us; an earlier one may have done it.
+            trial.give_up(error)
         if type(outcome) is Result:
             return outcome
         if type(outcome) is Refused and outcome.why == Why.TRANSACTION_GONE:
@@ -230,6 +238,13 @@ def _gone(transaction: Transaction, outcome: Lost | Refused) -> Error:
     error = TransactionLost(f"not committed: the cluster rolled it back ({reason})")
     transaction.lost = error
     return error
+
+
+def abandon(transaction: Transaction) -> Flow[None]:
+    """Have the node forget it, if it is still there; nobody waits for that."""
+    if transaction.open:
+        frame = Rollback(next_id(), transaction.number)
+        yield Send(transaction.node, frame, transaction.serial)
 
 
 def rollback(state: State, transaction: Transaction) -> Flow[None]:

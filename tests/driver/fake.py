@@ -127,6 +127,7 @@ class Connection:
         self.out: asyncio.Queue[Any] = asyncio.Queue()
         self.tasks: set[asyncio.Task[None]] = set()
         self.next_cursor = 1
+        self.ended = set[int]()
 
     @property
     def server(self) -> FakeServer:
@@ -228,6 +229,8 @@ class Connection:
             if not run.begin:
                 return f.Refused(run.id, f.Why.TRANSACTION_GONE, "no such transaction")
             await self.free(run.timeout_ms)
+            if run.transaction in self.ended:
+                return f.Refused(run.id, f.Why.TRANSACTION_GONE, "it was rolled back meanwhile")
             db.writer = mine
             db.connection.execute("BEGIN")
         answer = self.work(run)
@@ -254,6 +257,7 @@ class Connection:
         return f.Result(commit.id, msgspec.Raw(answer), db.index)
 
     def rollback(self, transaction: int) -> None:
+        self.ended.add(transaction)
         if self.db.writer == (self.number, transaction):
             self.db.connection.execute("ROLLBACK")
             self.db.writer = None

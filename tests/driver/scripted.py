@@ -47,11 +47,14 @@ class Script:
         return self
 
     def play(self, flow: Any, *answers: Any) -> Any:
-        """Run the flow to its end; an answer may be a function of the Ask."""
+        """Run the flow to its end; an answer may be a function of the Ask, or an exception."""
         left, outcome = list(answers), None
         try:
             while True:
-                step = flow.send(outcome)
+                if isinstance(outcome, BaseException):
+                    step = flow.throw(outcome)
+                else:
+                    step = flow.send(outcome)
                 outcome = None
                 if isinstance(step, Pause):
                     self.paused.append(step.seconds)

@@ -168,6 +168,36 @@ async def test_a_task_cancelled_in_a_transaction_loses_it(
     assert await (await table.execute("SELECT * FROM t")).fetchall() == []
 
 
+async def test_a_task_cancelled_while_it_commits_is_out_of_its_transaction(
+    server: FakeServer, table: AsyncConnection
+) -> None:
+    await table.execute("INSERT INTO t(b) VALUES('x')")
+    server.faults.slow_s = 5.0
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await table.commit()
+    server.faults.slow_s = 0.0
+    assert not table.in_transaction
+    await table.execute("INSERT INTO t(b) VALUES('y')")
+    await table.commit()
+    assert server.query("SELECT b FROM t") == [("y",)]
+
+
+async def test_a_cancelled_block_that_waited_for_the_writer_holds_nothing(
+    server: FakeServer, table: AsyncConnection
+) -> None:
+    other = await AsyncConnection.connect(server.url, autocommit=True)
+    await table.execute("INSERT INTO t(b) VALUES('x')")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2), other.transaction("IMMEDIATE"):
+            pass
+    assert not other.in_transaction
+    await table.commit()
+    await table.execute("INSERT INTO t(b) VALUES('y')", timeout=5)
+    await table.commit()
+    await other.close()
+
+
 async def test_a_timeout_bounds_a_call(server: FakeServer) -> None:
     connection = await AsyncConnection.connect(server.url, autocommit=True)
     server.faults.slow_s = 5.0

@@ -129,6 +129,14 @@ def test_what_one_try_may_have_done_a_later_refusal_does_not_undo(last: Any) -> 
         write(script, LOST, last, deadline_s=0.008)
 
 
+def test_what_one_try_may_have_done_a_node_that_will_not_have_us_does_not_undo() -> None:
+    stranger = errors.AuthenticationFailed("wrong user or password")
+    with pytest.raises(errors.OutcomeUnknown, match="wrong user"):
+        write(Script().with_session(), LOST, stranger)
+    with pytest.raises(errors.AuthenticationFailed):
+        write(Script().with_session(), stranger)
+
+
 def test_a_refused_statement_is_an_error_of_its_kind_at_once() -> None:
     script = Script().with_session()
     with pytest.raises(errors.IntegrityError) as caught:

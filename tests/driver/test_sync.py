@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import threading
 from contextlib import suppress
@@ -505,6 +506,31 @@ def test_an_interrupt_cancels_and_the_connection_goes_on(server: FakeServer) -> 
     server.faults.slow_s = 0.0
     assert connection.execute("SELECT 2").fetchone() == (2,)
     assert server.seen["Cancel"] == 1
+    connection.close()
+
+
+def test_an_interrupt_at_any_moment_leaves_the_connection_usable(server: FakeServer) -> None:
+    """Threads, locks and wake-ups: an exception may come between any two of them."""
+    connection = connect(server.url, autocommit=True, timeout=10)
+    connection.execute("CREATE TABLE t(a)")
+    signal.signal(signal.SIGALRM, _interrupt)
+    chance, interrupted = random.Random(5), 0
+    for _ in range(150):
+        try:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.00001, 0.004))
+                with connection.transaction():
+                    connection.execute("INSERT INTO t VALUES(1)")
+                    connection.execute("SELECT count(*) FROM t")
+                connection.execute("INSERT INTO t VALUES(2)")
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        except KeyboardInterrupt:
+            interrupted += 1
+        connection.rollback()
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    assert interrupted > 20
+    assert server.database.writer is None
     connection.close()
 
 

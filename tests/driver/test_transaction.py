@@ -140,10 +140,30 @@ def test_a_statement_that_was_not_begun_in_time_may_be_tried_again_by_the_progra
 def test_an_interrupted_statement_loses_the_transaction() -> None:
     script = Script()
     current = begun(script)
-    flow = transaction.statement(script.state, current, run(), script.clock.now + 5, reads=False)
-    next(flow)
-    flow.close()
+    with pytest.raises(KeyboardInterrupt):
+        statement(script, current, KeyboardInterrupt())
     assert isinstance(current.lost, errors.TransactionLost)
+
+
+def test_an_interrupted_first_statement_leaves_nothing_begun() -> None:
+    script, current = Script().with_session(), Transaction(Begin.IMMEDIATE)
+    with pytest.raises(KeyboardInterrupt):
+        statement(script, current, KeyboardInterrupt())
+    assert not current.open
+    (sent,) = script.sent
+    assert type(sent.frame) is f.Rollback
+    assert sent.frame.transaction == script.frames[0].transaction != current.number
+
+
+def test_a_commit_that_no_other_node_takes_stays_in_doubt() -> None:
+    script = Script()
+    current = begun(script)
+    stranger = errors.InterfaceError("b:2 speaks protocol 9")
+    with pytest.raises(errors.OutcomeUnknown, match="protocol 9"):
+        commit(script, current, LOST, stranger)
+    current = begun(script)
+    with pytest.raises(errors.InterfaceError, match="protocol 9"):
+        commit(script, current, stranger)
 
 
 def test_an_empty_transaction_costs_nothing_to_commit() -> None:
