@@ -7,7 +7,6 @@ ends the result: no more rows are fetched.
 from __future__ import annotations
 
 import os
-import shlex
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,8 @@ def program(chosen: str) -> str:
     line = chosen or os.environ.get("PAGER", "") or "less"
     if line == "off":
         return ""
+    import shlex  # Here: scripts have no pager, and start without it.
+
     try:
         words = shlex.split(line)
     except ValueError:

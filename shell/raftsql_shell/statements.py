@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from sqlite3 import complete_statement
 from typing import Final
 
 _TOKEN: Final = re.compile(
@@ -94,7 +93,7 @@ class Splitter:
             self._at = token.end()
             if sign[0] == "\\" and not _BLANK.match(self._text[: token.start()]):
                 yield _statement(self._text[: token.start()], self._line, upright=True)
-            elif sign == ";" and complete_statement(self._text[: token.end()]):
+            elif sign == ";" and _is_whole(self._text[: token.end()]):
                 if not _BLANK.match(self._text[: token.end()]):
                     yield _statement(self._text[: token.end()], self._line)
             else:
@@ -105,6 +104,13 @@ class Splitter:
     def _drop(self, end: int) -> None:
         self._line += self._text.count("\n", 0, end)
         self._text, self._at = self._text[end:], 0
+
+
+def _is_whole(text: str) -> bool:
+    """SQLite's judgement; it is loaded when the first semicolon asks for it."""
+    from sqlite3 import complete_statement
+
+    return complete_statement(text)
 
 
 def _statement(text: str, line: int, *, upright: bool = False) -> Statement:

@@ -6,8 +6,6 @@ against the documentation, and read by completion, which knows what a TABLE or a
 
 from __future__ import annotations
 
-import difflib
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -74,6 +72,8 @@ def find(name: str) -> Registered:
     known = registry()
     if name in known:
         return known[name]
+    import difflib
+
     begun = [each for each in known if each.startswith(name)] if len(name) > 1 else []
     if len(begun) == 1:
         return known[begun[0]]
@@ -103,6 +103,8 @@ def _arguments(found: Registered, rest: str) -> list[str]:
 
 def words(text: str) -> list[str]:
     """A command's arguments; quotes keep what is between them together."""
+    import shlex  # Here and above: `raftsql -c` starts without them.
+
     try:
         return shlex.split(text.removesuffix(";"))
     except ValueError:
