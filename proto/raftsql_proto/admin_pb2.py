@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raftsql_proto/admin.proto\x12\nraftsql.v1\"\x0f\n\rStatusRequest\"\x1b\n\x0bStatusReply\x12\x0c\n\x04json\x18\x01 \x01(\t\"T\n\x10\x41\x64\x64MemberRequest\x12\x0c\n\x04node\x18\x01 \x01(\x04\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07learner\x18\x03 \x01(\x08\x12\x10\n\x08priority\x18\x04 \x01(\x05\"#\n\x13RemoveMemberRequest\x12\x0c\n\x04node\x18\x01 \x01(\x04\"\x1c\n\x0cMembersReply\x12\x0c\n\x04json\x18\x01 \x01(\t\"\x1f\n\x0fTransferRequest\x12\x0c\n\x04node\x18\x01 \x01(\x04\"\x1f\n\rTransferReply\x12\x0e\n\x06leader\x18\x01 \x01(\x04\"\x1e\n\rBackupRequest\x12\r\n\x05stale\x18\x01 \x01(\x08\"e\n\nBackupPart\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\r\n\x05index\x18\x04 \x01(\x04\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x16\n\x0e\x63opied_percent\x18\x05 \x01(\r\"9\n\x0bRestorePart\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x0c\n\x04last\x18\x03 \x01(\x08\"i\n\x0fRestoreProgress\x12\r\n\x05\x64oing\x18\x01 \x01(\t\x12\x16\n\x0ereceived_bytes\x18\x02 \x01(\x04\x12\x10\n\x08problems\x18\x03 \x03(\t\x12\r\n\x05index\x18\x04 \x01(\x04\x12\x0e\n\x06\x61\x62sent\x18\x05 \x03(\x04\"#\n\rVerifyRequest\x12\x12\n\ntimeout_ms\x18\x01 \x01(\r\"*\n\x0bVerifyReply\x12\r\n\x05\x65qual\x18\x01 \x01(\x08\x12\x0c\n\x04json\x18\x02 \x01(\t\"\x10\n\x0e\x43ompactRequest\":\n\x0c\x43ompactReply\x12\x14\n\x0c\x64ropped_upto\x18\x01 \x01(\x04\x12\x14\n\x0c\x64urable_upto\x18\x02 \x01(\x04\x32\x9c\x04\n\x05\x41\x64min\x12<\n\x06Status\x12\x19.raftsql.v1.StatusRequest\x1a\x17.raftsql.v1.StatusReply\x12\x43\n\tAddMember\x12\x1c.raftsql.v1.AddMemberRequest\x1a\x18.raftsql.v1.MembersReply\x12I\n\x0cRemoveMember\x12\x1f.raftsql.v1.RemoveMemberRequest\x1a\x18.raftsql.v1.MembersReply\x12\x42\n\x08Transfer\x12\x1b.raftsql.v1.TransferRequest\x1a\x19.raftsql.v1.TransferReply\x12=\n\x06\x42\x61\x63kup\x12\x19.raftsql.v1.BackupRequest\x1a\x16.raftsql.v1.BackupPart0\x01\x12<\n\x06Verify\x12\x19.raftsql.v1.VerifyRequest\x1a\x17.raftsql.v1.VerifyReply\x12\x43\n\x07Restore\x12\x17.raftsql.v1.RestorePart\x1a\x1b.raftsql.v1.RestoreProgress(\x01\x30\x01\x12?\n\x07\x43ompact\x12\x1a.raftsql.v1.CompactRequest\x1a\x18.raftsql.v1.CompactReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19raftsql_proto/admin.proto\x12\nraftsql.v1\"\x0f\n\rStatusRequest\"\x1b\n\x0bStatusReply\x12\x0c\n\x04json\x18\x01 \x01(\t\"\x10\n\x0eMetricsRequest\"\x1c\n\x0cMetricsReply\x12\x0c\n\x04text\x18\x01 \x01(\t\"T\n\x10\x41\x64\x64MemberRequest\x12\x0c\n\x04node\x18\x01 \x01(\x04\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\x0f\n\x07learner\x18\x03 \x01(\x08\x12\x10\n\x08priority\x18\x04 \x01(\x05\"#\n\x13RemoveMemberRequest\x12\x0c\n\x04node\x18\x01 \x01(\x04\"\x1c\n\x0cMembersReply\x12\x0c\n\x04json\x18\x01 \x01(\t\"\x1f\n\x0fTransferRequest\x12\x0c\n\x04node\x18\x01 \x01(\x04\"\x1f\n\rTransferReply\x12\x0e\n\x06leader\x18\x01 \x01(\x04\"\x1e\n\rBackupRequest\x12\r\n\x05stale\x18\x01 \x01(\x08\"e\n\nBackupPart\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x03 \x01(\x0c\x12\r\n\x05index\x18\x04 \x01(\x04\x12\x12\n\nsize_bytes\x18\x02 \x01(\x04\x12\x16\n\x0e\x63opied_percent\x18\x05 \x01(\r\"9\n\x0bRestorePart\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x0c\n\x04last\x18\x03 \x01(\x08\"i\n\x0fRestoreProgress\x12\r\n\x05\x64oing\x18\x01 \x01(\t\x12\x16\n\x0ereceived_bytes\x18\x02 \x01(\x04\x12\x10\n\x08problems\x18\x03 \x03(\t\x12\r\n\x05index\x18\x04 \x01(\x04\x12\x0e\n\x06\x61\x62sent\x18\x05 \x03(\x04\"#\n\rVerifyRequest\x12\x12\n\ntimeout_ms\x18\x01 \x01(\r\"*\n\x0bVerifyReply\x12\r\n\x05\x65qual\x18\x01 \x01(\x08\x12\x0c\n\x04json\x18\x02 \x01(\t\"\x10\n\x0e\x43ompactRequest\":\n\x0c\x43ompactReply\x12\x14\n\x0c\x64ropped_upto\x18\x01 \x01(\x04\x12\x14\n\x0c\x64urable_upto\x18\x02 \x01(\x04\x32\xdd\x04\n\x05\x41\x64min\x12<\n\x06Status\x12\x19.raftsql.v1.StatusRequest\x1a\x17.raftsql.v1.StatusReply\x12?\n\x07Metrics\x12\x1a.raftsql.v1.MetricsRequest\x1a\x18.raftsql.v1.MetricsReply\x12\x43\n\tAddMember\x12\x1c.raftsql.v1.AddMemberRequest\x1a\x18.raftsql.v1.MembersReply\x12I\n\x0cRemoveMember\x12\x1f.raftsql.v1.RemoveMemberRequest\x1a\x18.raftsql.v1.MembersReply\x12\x42\n\x08Transfer\x12\x1b.raftsql.v1.TransferRequest\x1a\x19.raftsql.v1.TransferReply\x12=\n\x06\x42\x61\x63kup\x12\x19.raftsql.v1.BackupRequest\x1a\x16.raftsql.v1.BackupPart0\x01\x12<\n\x06Verify\x12\x19.raftsql.v1.VerifyRequest\x1a\x17.raftsql.v1.VerifyReply\x12\x43\n\x07Restore\x12\x17.raftsql.v1.RestorePart\x1a\x1b.raftsql.v1.RestoreProgress(\x01\x30\x01\x12?\n\x07\x43ompact\x12\x1a.raftsql.v1.CompactRequest\x1a\x18.raftsql.v1.CompactReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,32 +35,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STATUSREQUEST']._serialized_end=56
   _globals['_STATUSREPLY']._serialized_start=58
   _globals['_STATUSREPLY']._serialized_end=85
-  _globals['_ADDMEMBERREQUEST']._serialized_start=87
-  _globals['_ADDMEMBERREQUEST']._serialized_end=171
-  _globals['_REMOVEMEMBERREQUEST']._serialized_start=173
-  _globals['_REMOVEMEMBERREQUEST']._serialized_end=208
-  _globals['_MEMBERSREPLY']._serialized_start=210
-  _globals['_MEMBERSREPLY']._serialized_end=238
-  _globals['_TRANSFERREQUEST']._serialized_start=240
-  _globals['_TRANSFERREQUEST']._serialized_end=271
-  _globals['_TRANSFERREPLY']._serialized_start=273
-  _globals['_TRANSFERREPLY']._serialized_end=304
-  _globals['_BACKUPREQUEST']._serialized_start=306
-  _globals['_BACKUPREQUEST']._serialized_end=336
-  _globals['_BACKUPPART']._serialized_start=338
-  _globals['_BACKUPPART']._serialized_end=439
-  _globals['_RESTOREPART']._serialized_start=441
-  _globals['_RESTOREPART']._serialized_end=498
-  _globals['_RESTOREPROGRESS']._serialized_start=500
-  _globals['_RESTOREPROGRESS']._serialized_end=605
-  _globals['_VERIFYREQUEST']._serialized_start=607
-  _globals['_VERIFYREQUEST']._serialized_end=642
-  _globals['_VERIFYREPLY']._serialized_start=644
-  _globals['_VERIFYREPLY']._serialized_end=686
-  _globals['_COMPACTREQUEST']._serialized_start=688
-  _globals['_COMPACTREQUEST']._serialized_end=704
-  _globals['_COMPACTREPLY']._serialized_start=706
-  _globals['_COMPACTREPLY']._serialized_end=764
-  _globals['_ADMIN']._serialized_start=767
-  _globals['_ADMIN']._serialized_end=1307
+  _globals['_METRICSREQUEST']._serialized_start=87
+  _globals['_METRICSREQUEST']._serialized_end=103
+  _globals['_METRICSREPLY']._serialized_start=105
+  _globals['_METRICSREPLY']._serialized_end=133
+  _globals['_ADDMEMBERREQUEST']._serialized_start=135
+  _globals['_ADDMEMBERREQUEST']._serialized_end=219
+  _globals['_REMOVEMEMBERREQUEST']._serialized_start=221
+  _globals['_REMOVEMEMBERREQUEST']._serialized_end=256
+  _globals['_MEMBERSREPLY']._serialized_start=258
+  _globals['_MEMBERSREPLY']._serialized_end=286
+  _globals['_TRANSFERREQUEST']._serialized_start=288
+  _globals['_TRANSFERREQUEST']._serialized_end=319
+  _globals['_TRANSFERREPLY']._serialized_start=321
+  _globals['_TRANSFERREPLY']._serialized_end=352
+  _globals['_BACKUPREQUEST']._serialized_start=354
+  _globals['_BACKUPREQUEST']._serialized_end=384
+  _globals['_BACKUPPART']._serialized_start=386
+  _globals['_BACKUPPART']._serialized_end=487
+  _globals['_RESTOREPART']._serialized_start=489
+  _globals['_RESTOREPART']._serialized_end=546
+  _globals['_RESTOREPROGRESS']._serialized_start=548
+  _globals['_RESTOREPROGRESS']._serialized_end=653
+  _globals['_VERIFYREQUEST']._serialized_start=655
+  _globals['_VERIFYREQUEST']._serialized_end=690
+  _globals['_VERIFYREPLY']._serialized_start=692
+  _globals['_VERIFYREPLY']._serialized_end=734
+  _globals['_COMPACTREQUEST']._serialized_start=736
+  _globals['_COMPACTREQUEST']._serialized_end=752
+  _globals['_COMPACTREPLY']._serialized_start=754
+  _globals['_COMPACTREPLY']._serialized_end=812
+  _globals['_ADMIN']._serialized_start=815
+  _globals['_ADMIN']._serialized_end=1420
 # @@protoc_insertion_point(module_scope)

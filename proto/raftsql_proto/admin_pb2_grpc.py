@@ -39,6 +39,11 @@ class AdminStub(object):
                 request_serializer=raftsql__proto_dot_admin__pb2.StatusRequest.SerializeToString,
                 response_deserializer=raftsql__proto_dot_admin__pb2.StatusReply.FromString,
                 _registered_method=True)
+        self.Metrics = channel.unary_unary(
+                '/raftsql.v1.Admin/Metrics',
+                request_serializer=raftsql__proto_dot_admin__pb2.MetricsRequest.SerializeToString,
+                response_deserializer=raftsql__proto_dot_admin__pb2.MetricsReply.FromString,
+                _registered_method=True)
         self.AddMember = channel.unary_unary(
                 '/raftsql.v1.Admin/AddMember',
                 request_serializer=raftsql__proto_dot_admin__pb2.AddMemberRequest.SerializeToString,
@@ -81,6 +86,13 @@ class AdminServicer(object):
 
     def Status(self, request, context):
         """Answers from the asked node at once, quorum or not.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Metrics(self, request, context):
+        """The asked node's metrics, as its /metrics page gives them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,6 +153,11 @@ def add_AdminServicer_to_server(servicer, server):
                     servicer.Status,
                     request_deserializer=raftsql__proto_dot_admin__pb2.StatusRequest.FromString,
                     response_serializer=raftsql__proto_dot_admin__pb2.StatusReply.SerializeToString,
+            ),
+            'Metrics': grpc.unary_unary_rpc_method_handler(
+                    servicer.Metrics,
+                    request_deserializer=raftsql__proto_dot_admin__pb2.MetricsRequest.FromString,
+                    response_serializer=raftsql__proto_dot_admin__pb2.MetricsReply.SerializeToString,
             ),
             'AddMember': grpc.unary_unary_rpc_method_handler(
                     servicer.AddMember,
@@ -205,6 +222,33 @@ class Admin(object):
             '/raftsql.v1.Admin/Status',
             raftsql__proto_dot_admin__pb2.StatusRequest.SerializeToString,
             raftsql__proto_dot_admin__pb2.StatusReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Metrics(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/raftsql.v1.Admin/Metrics',
+            raftsql__proto_dot_admin__pb2.MetricsRequest.SerializeToString,
+            raftsql__proto_dot_admin__pb2.MetricsReply.FromString,
             options,
             channel_credentials,
             insecure,

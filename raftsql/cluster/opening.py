@@ -51,11 +51,15 @@ class Stores:
         return self.datadir.database
 
 
-def open_stores(datadir: DataDir, files: Files) -> Stores:
-    """Open journal, database and snapshots, and settle what a crash left between them."""
+def open_stores(datadir: DataDir, files: Files, *, timed: Files | None = None) -> Stores:
+    """Open journal, database and snapshots, and settle what a crash left between them.
+
+    The journal uses `timed`, where given: the same files, looked at by a clock.
+    """
     finish(datadir.database, Disk())
     installed = datadir.noted_install()
-    journal = Journal.open(datadir.journal, files, must_exist=files.exists(datadir.database))
+    must_exist = files.exists(datadir.database)
+    journal = Journal.open(datadir.journal, timed or files, must_exist=must_exist)
     machine = Machine.open(datadir.database)
     settle(journal, machine, installed=installed)
     if installed is not None:
@@ -64,7 +68,7 @@ def open_stores(datadir: DataDir, files: Files) -> Stores:
         datadir,
         journal,
         machine,
-        Readers(datadir.database),
+        Readers(datadir.database, access=lambda: machine.access),
         Snapshots.open(datadir.snapshots, files),
     )
 

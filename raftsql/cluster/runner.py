@@ -21,6 +21,7 @@ from typing import Protocol, TypeVar
 from raftsql.cluster.housekeeping import Housekeeping, LogBounds
 from raftsql.cluster.lane import Lane
 from raftsql.cluster.marking import Marking, Substitute
+from raftsql.cluster.meters import Meters
 from raftsql.cluster.opening import Stores, open_node
 from raftsql.cluster.patience import PATIENCE_UNITS, Longer
 from raftsql.cluster.querying import Querying
@@ -72,8 +73,15 @@ class Transport(Protocol):
 class Runner:
     """Runs one replica in an asyncio loop."""
 
-    def __init__(self, config: Config, stores: Stores, bounds: LogBounds | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        stores: Stores,
+        bounds: LogBounds | None = None,
+        meters: Meters | None = None,
+    ) -> None:
         """Make the node; `start` brings it to life."""
+        self.meters = meters or Meters()
         self.loop = asyncio.get_running_loop()
         self.stores = stores
         self.config = config
@@ -121,6 +129,7 @@ class Runner:
         try:
             self.node.tick(self.now_ms())
             self.replica.pump()
+            self.meters.committed(self.node.log.committed)
         except Exception as error:
             self.fail(error)
             return
@@ -170,15 +179,18 @@ class Runner:
         """Write to the journal: in place when little, but not while appends wait to leave."""
         alone = len(self.node.membership.members) <= 1
         small = _is_small(save.entries) and (alone or not self.replica.leads)
+        if save.entries and self.replica.leads:
+            self.meters.proposed(save.entries[-1].index)
         self._journal.do(partial(self._write, save), self._saved, small=small)
 
     def _write(self, save: Save) -> Save:
-        journal = self.stores.journal
+        journal, began = self.stores.journal, time.perf_counter()
         if save.reset is not None:
             journal.reset(save.reset, save.state)
             self.stores.datadir.forget_install(save.reset)
         if save.state is not None or save.entries:
             journal.save(save.state, save.entries)
+        self.meters.save.since(began)
         return save
 
     def _saved(self, save: Save) -> None:
@@ -197,9 +209,10 @@ class Runner:
 
     def _apply_briefly(self, entries: Sequence[Entry]) -> list[bytes | None]:
         """Apply, but leave to the lane's thread what would keep heartbeats waiting."""
-        machine = self.stores.machine
+        machine, began = self.stores.machine, time.perf_counter()
         try:
             answers = machine.apply(entries, patience=PATIENCE_UNITS)
+            self.meters.apply.since(began)
         except TakesLonger as news:
             raise Longer(partial(self._apply_rest, entries, news.answers)) from None
         if machine.marker is not None and machine.marker.kind is CommandKind.VERIFY:
@@ -212,7 +225,10 @@ class Runner:
         return answers + self._apply(entries[len(answers) :])
 
     def _apply(self, entries: Sequence[Entry]) -> list[bytes | None]:
-        return self._apply_marked(entries, self.stores.machine.apply(entries))
+        began = time.perf_counter()
+        answers = self.stores.machine.apply(entries)
+        self.meters.apply.since(began)
+        return self._apply_marked(entries, answers)
 
     def _apply_marked(
         self, entries: Sequence[Entry], answers: list[bytes | None]
@@ -271,6 +287,7 @@ class Runner:
         return snapshot
 
     def _installed(self, snapshot: SnapshotMeta) -> None:
+        self.meters.snapshots_installed += 1
         log.info("n%d installed a snapshot up to entry %d", self.node.id, snapshot.last.index)
         self.replica.installed(snapshot)
         if self.transport is not None:
@@ -296,6 +313,7 @@ class Runner:
 
     def role_changed(self, change: RoleChange) -> None:
         """Say what an operator would act on."""
+        self.meters.role_changed(change)
         log.info(
             "n%d@%d is %s%s",
             self.node.id,

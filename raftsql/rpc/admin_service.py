@@ -43,6 +43,8 @@ class AdminService(AdminServicer):
         """Gives copies, once the node runs."""
         self._restores: Restores | None = None
         self.waits_for = "starting"
+        self.metrics: Callable[[], str] | None = None
+        """Says what the node counts, where somebody has set that up."""
         self.more: dict[str, Callable[[], Any]] = {}
         """What else the status says, by name."""
 
@@ -61,6 +63,14 @@ class AdminService(AdminServicer):
             picture = status.picture(self._runner, self._address)
             picture |= {name: tell() for name, tell in self.more.items()}
         return admin_pb2.StatusReply(json=status.as_json(picture))
+
+    async def Metrics(
+        self, _: admin_pb2.MetricsRequest, context: Context
+    ) -> admin_pb2.MetricsReply:
+        """What this node counts, from its memory, as /metrics gives it."""
+        if self.metrics is None:
+            await self._abort(context, "this node counts nothing")
+        return admin_pb2.MetricsReply(text=self.metrics())
 
     async def AddMember(
         self, request: admin_pb2.AddMemberRequest, context: Context

@@ -19,6 +19,7 @@ from raftsql.rpc.channels import PLAIN, Roads
 from raftsql.rpc.client_stream import ClientStream
 from raftsql.rpc.door import Door
 from raftsql.rpc.forwarding import Forwardable, Upstream
+from raftsql.rpc.tally import Tally
 from raftsql.sql.classify import StatementKind
 from raftsql.sql.commands import Done, Failed, Refusal, decode_answer
 from raftsql.sql.plans import Plans
@@ -45,6 +46,7 @@ class ClientService(ClientServicer):
         """Serves nobody before `attach`."""
         self._runner: Runner | None = None
         self.door = Door(Plans(Mode(mode)))
+        self.tally = Tally()
         self.streams: set[ClientStream] = set()
         self._upstream: Upstream | None = None
         self._roads = PLAIN

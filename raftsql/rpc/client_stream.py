@@ -7,6 +7,7 @@ not yet answered. When the stream ends, all of that ends too.
 from __future__ import annotations
 
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, assert_never
 
 import msgspec
@@ -16,7 +17,8 @@ from raftsql.cluster.transactions import Step, Transaction
 from raftsql.database.reader import Mine
 from raftsql.database.readers import Rest
 from raftsql.rpc.door import LONG_BYTES, Ask, settings_of
-from raftsql.rpc.replies import Outbox, StreamReply
+from raftsql.rpc.replies import FAILED_TAG, Outbox, StreamReply
+from raftsql.rpc.tally import Asked, Kind, Outcome, Request
 from raftsql.sql.classify import StatementKind, Verb
 from raftsql.sql.commands import (
     Column,
@@ -60,7 +62,9 @@ class ClientStream:
         self.replica = service.runner.replica
         self.outbox = Outbox()
         self.forwarded = False
-        self._open: dict[int, Read | Write | Step | None] = {}
+        self._open: dict[int, Asked] = {}
+        self._came = 0.0
+        """When the message came whose frames are handled now."""
         self._transactions: dict[int, Transaction] = {}
         self._elsewhere: set[int] = set()
         """Transactions that the leader holds for this client."""
@@ -81,9 +85,14 @@ class ClientStream:
         self._cursors[self._next_cursor] = (rest, self.runner.node.now)
         return self._next_cursor
 
-    def done(self, request: int) -> None:
+    def _opens(self, number: int, request: Request, kind: Kind) -> None:
+        self._open[number] = (request, kind, self._came)
+
+    def done(self, request: int, outcome: Outcome) -> None:
         """The request is answered."""
-        self._open.pop(request, None)
+        asked = self._open.pop(request, None)
+        if asked is not None:
+            self.service.tally.ended(asked, outcome)
 
     def leader_address(self) -> str:
         """Where the leader is, if known."""
@@ -96,7 +105,7 @@ class ClientStream:
             transaction.rollback()
         for rest, _ in self._cursors.values():
             rest.close()
-        for request in self._open.values():
+        for request, _, _ in self._open.values():
             _give_up(request)
         for upstream, cursor in self._far_cursors.values():
             upstream.release(cursor)
@@ -133,12 +142,13 @@ class ClientStream:
         self.receive(batch[start:] if start else batch)
 
     async def _take_long(self, run: frames.Run) -> None:
-        door = self.service.door
+        door, came = self.service.door, perf_counter()
         self.runner.wake()  # What came before it need not wait.
         try:
             self._check_open(run)
             ask = await door.beside(partial(door.admit, run))
             if not self._closed:
+                self._came = came
                 self._run(run, ask)
         except (BadValue, Crowded) as error:
             self._refuse_for(run, error)
@@ -151,6 +161,7 @@ class ClientStream:
 
     def receive(self, batch: list[ClientFrame]) -> None:
         """Handle frames at once, however long they are."""
+        self._came = perf_counter()
         for frame in batch:
             try:
                 self._handle(frame)
@@ -198,12 +209,13 @@ class ClientStream:
 
     def _run(self, run: frames.Run, ask: Ask | Failed) -> None:
         if isinstance(ask, Failed):
+            self.service.tally.turned_away += 1
             self._answer(run.id, encode(ask))
         elif run.transaction:
             self._in_transaction(run, ask)
         elif ask.kind is StatementKind.READ:
             read = self._read_of(run, ask)
-            self._open[run.id] = read
+            self._opens(run.id, read, Kind.READ)
             self.replica.read(read)
         elif ask.kind is StatementKind.TRANSACTION:
             self._outside(run, ask)
@@ -221,7 +233,7 @@ class ClientStream:
             ask.command, ask.body, StreamReply(self, run.id), settings_of(run),
             run.session, run.sequence, run.floor, deadline_ms=self._deadline(run.timeout_ms),
         )  # fmt: skip
-        self._open[run.id] = write
+        self._opens(run.id, write, Kind.WRITE)
         self.replica.write(write)
 
     def _read_of(self, run: frames.Run, ask: Ask) -> Read:
@@ -251,7 +263,7 @@ class ClientStream:
         """Let the leader answer, unless another node already passed it on to this one."""
         if self.forwarded or not self.service.forward(frame, self):
             return False
-        self._open[frame.id] = None
+        self._opens(frame.id, None, Kind.FORWARDED)
         return True
 
     def _setting(self, run: frames.Run, ask: Ask) -> None:
@@ -307,7 +319,7 @@ class ClientStream:
         step = Step(
             ask.statements, len(run.body), StreamReply(self, run.id), self._deadline(run.timeout_ms)
         )
-        self._open[run.id] = read or step
+        self._opens(run.id, read or step, Kind.STEP)
         transaction.execute(step, read)
 
     def _begin(self, run: frames.Run) -> Transaction | None:
@@ -360,7 +372,7 @@ class ClientStream:
         )  # fmt: skip
         transaction = self._transactions.get(number)
         if transaction is not None:
-            self._open[commit.id] = write
+            self._opens(commit.id, write, Kind.COMMIT)
             transaction.commit(write)
             if transaction.is_over:
                 self._transactions.pop(number, None)
@@ -369,7 +381,7 @@ class ClientStream:
         elif self.replica.leads or not self._pass_on(commit):
             # Perhaps it committed and the answer was lost: the log knows.
             write.kind, write.body = CommandKind.ASK, b""
-            self._open[commit.id] = write
+            self._opens(commit.id, write, Kind.COMMIT)
             self.replica.write(write)
 
     def _rollback(self, rollback: frames.Rollback) -> None:
@@ -387,7 +399,7 @@ class ClientStream:
         self._check_open(fetch)
         upstream, cursor = self._far_cursors.pop(fetch.cursor, (None, 0))
         if upstream is not None and upstream.lives:
-            self._open[fetch.id] = None
+            self._opens(fetch.id, None, Kind.FORWARDED)
             upstream.forward(msgspec.structs.replace(fetch, cursor=cursor), self)
             return
         found = self._cursors.pop(fetch.cursor, None)
@@ -398,7 +410,7 @@ class ClientStream:
             "", None, StreamReply(self, fetch.id), page_rows=fetch.page_rows,
             deadline_ms=self._deadline(fetch.timeout_ms),
         )  # fmt: skip
-        self._open[fetch.id] = read
+        self._opens(fetch.id, read, Kind.PAGE)
         self.runner.querying.next_page(found[0], read)
 
     def _release(self, cursor: int) -> None:
@@ -410,7 +422,8 @@ class ClientStream:
             upstream.release(far)
 
     def _cancel(self, cancel: frames.Cancel) -> None:
-        _give_up(self._open.get(cancel.id))
+        if cancel.id in self._open:
+            _give_up(self._open[cancel.id][0])
 
     def _open_session(self, frame: frames.OpenSession) -> None:
         self._check_open(frame)
@@ -421,7 +434,7 @@ class ClientStream:
             CommandKind.OPEN_SESSION, body, StreamReply(self, frame.id),
             deadline_ms=self._deadline(frame.timeout_ms),
         )  # fmt: skip
-        self._open[frame.id] = write
+        self._opens(frame.id, write, Kind.SESSION)
         self.replica.write(write)
 
     def _plan(self, frame: frames.Examine) -> Plan:
@@ -452,7 +465,7 @@ class ClientStream:
 
     def pass_back(self, request: int, frame: frames.ServerFrame, upstream: Upstream) -> None:
         """The leader's answer to a request that was passed on."""
-        self.done(request)
+        self.done(request, _outcome(frame))
         if isinstance(frame, frames.Page) and frame.cursor:
             if self._closed:
                 upstream.release(frame.cursor)
@@ -470,11 +483,21 @@ class Crowded(Exception):
 _Asking = frames.Run | frames.Commit | frames.OpenSession | frames.Fetch
 
 
-def _give_up(request: Read | Write | Step | None) -> None:
+def _give_up(request: Request) -> None:
     """Nobody waits for it any more."""
     if request is not None:
         request.cancelled = True
         request.deadline_ms = 1
+
+
+def _outcome(frame: frames.ServerFrame) -> Outcome:
+    match frame:
+        case frames.Refused():
+            return Outcome.REFUSED
+        case frames.Result() if memoryview(frame.answer)[1] == FAILED_TAG:
+            return Outcome.FAILED
+        case _:
+            return Outcome.DONE
 
 
 def _size(frame: frames.ServerFrame) -> int:

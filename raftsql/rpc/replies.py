@@ -8,6 +8,7 @@ from typing import Protocol
 import msgspec
 
 from raftsql.database.readers import Page, Rest
+from raftsql.rpc.tally import Outcome
 from raftsql.sql.commands import Why
 from raftsql_proto import client_pb2, frames
 
@@ -17,6 +18,8 @@ WAITING_BYTES_USUAL = 8 << 20
 """While more than this waits unread, nothing more is taken from the client."""
 WAITING_BYTES_MAX = 64 << 20
 """A client that lets more answers than this wait unread is cut off."""
+FAILED_TAG = 1
+"""The second byte of a packed answer that is an error: cheaper to look at than to unpack."""
 
 
 class Writable(Protocol):
@@ -115,7 +118,7 @@ class Holder(Protocol):
     def keep(self, rest: Rest) -> int:
         """Keep the rest of a result; its number."""
 
-    def done(self, request: int) -> None:
+    def done(self, request: int, outcome: Outcome) -> None:
         """The request is answered."""
 
     def leader_address(self) -> str:
@@ -135,13 +138,13 @@ class StreamReply:
     def result(self, answer: bytes, index: int) -> None:
         """A packed answer travels as it is."""
         holder = self._holder
-        holder.done(self._request)
+        holder.done(self._request, Outcome.FAILED if answer[1] == FAILED_TAG else Outcome.DONE)
         holder.outbox.put(frames.Result(self._request, msgspec.Raw(answer), index), len(answer))
 
     def page(self, page: Page, index: int, age_ms: int) -> None:
         """Rows travel as they were packed; what is left of the result is kept here."""
         holder = self._holder
-        holder.done(self._request)
+        holder.done(self._request, Outcome.DONE)
         cursor = 0 if page.more is None else holder.keep(page.more)
         holder.outbox.put(
             frames.Page(self._request, page.columns, msgspec.Raw(page.rows), cursor, index, age_ms),
@@ -151,6 +154,6 @@ class StreamReply:
     def refused(self, why: Why, message: str) -> None:
         """With where the leader is, so that the client can go there."""
         holder = self._holder
-        holder.done(self._request)
+        holder.done(self._request, Outcome.REFUSED)
         leader = holder.leader_address()
         holder.outbox.put(frames.Refused(self._request, why, message, leader))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,6 +17,7 @@ import msgspec
 
 from raftsql.cluster.housekeeping import LogBounds
 from raftsql.cluster.marking import Substitute
+from raftsql.cluster.meters import Meters, TimedFiles
 from raftsql.cluster.opening import found_cluster, open_stores
 from raftsql.cluster.runner import Runner
 from raftsql.raft.config import Config
@@ -64,6 +66,9 @@ class Host:
         self.peers = PeerService(forming.me, self, allow_fingerprint=settings.allow_fingerprint)
         self.admin = AdminService(settings.advertise)
         self.clients = ClientService(settings.mode)
+        self.started_at = time.time()
+        self.stopping = False
+        """Told to stop: it hands over what it does, and should be given nothing new."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._backups: asyncio.Task[None] | None = None
         self._greeters: dict[NodeId, Member] = {}
@@ -75,7 +80,8 @@ class Host:
 
     def start(self, place: Place, files: Files) -> Runner:
         """Open what is on disk, and run."""
-        stores = open_stores(place.datadir, files)
+        meters = Meters()
+        stores = open_stores(place.datadir, files, timed=TimedFiles(files, meters.sync))
         if place.founding is not None and stores.journal.last.index == 0:
             found_cluster(stores, place.founding)
         beginning.end(place.datadir.folder, files)
@@ -89,7 +95,7 @@ class Host:
             drift_ms=settings.drift_ms,
         )
         bounds = LogBounds(settings.log_entries_max, settings.log_tail_entries)
-        runner = self.runner = Runner(config, stores, bounds)
+        runner = self.runner = Runner(config, stores, bounds, meters)
         self.peers.me = me
         self.peers.receiver = SnapshotReceiver(self.peers.unwelcome, stores.snapshots, self)
         self.links = Links(me, self)
@@ -110,6 +116,7 @@ class Host:
     def reconfigure(self, settings: ServeSettings) -> None:
         """Take up what of the settings can be taken up while running."""
         before, self.settings = self.settings, settings
+        self.clients.tally.slower_than(settings.slow_statement_ms)
         if self.runner is None:
             return
         bounds = LogBounds(settings.log_entries_max, settings.log_tail_entries)
@@ -365,6 +372,7 @@ class Host:
 
     async def hand_over(self) -> None:
         """Let another node lead before this one stops, so that nobody notices."""
+        self.stopping = True
         runner = self.runner
         if runner is None or not runner.replica.leads or runner.failure is not None:
             return

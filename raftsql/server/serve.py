@@ -10,6 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from grpc_health.v1 import health, health_pb2
 
@@ -21,10 +22,14 @@ from raftsql.server.certificates import tls_of
 from raftsql.server.configuration import Configuration
 from raftsql.server.forming import CannotJoin, Forming
 from raftsql.server.host import Host
+from raftsql.server.metrics import Metrics
 from raftsql.server.reloading import Reloading
 from raftsql.server.settings import ServeSettings
 from raftsql.storage.errors import StorageError
 from raftsql.storage.files import RealFiles
+
+if TYPE_CHECKING:
+    from raftsql.server.web import Web
 
 log = logging.getLogger("raftsql.server")
 
@@ -69,11 +74,14 @@ async def _serve(configuration: Configuration, read: Callable[[], Configuration]
         logs.configure(changed.log_level, changed.log_format, host.where)
         host.reconfigure(changed)
 
+    metrics = Metrics(host)
+    host.admin.metrics = metrics.text
     apply(settings)
     _heed_signals(stop, Reloading(settings, read, apply))
     vitals = health.aio.HealthServicer()
     await vitals.set("", health_pb2.HealthCheckResponse.NOT_SERVING)
     servers = listening.servers(host, vitals, tls)
+    web = _web(host, metrics, settings.http)
     for server in servers:
         await server.start()
     try:
@@ -90,7 +98,21 @@ async def _serve(configuration: Configuration, read: Callable[[], Configuration]
         return 1 if runner.failure else 0
     finally:
         await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
+        if web is not None:
+            await web.close()
         await host.close()
+
+
+def _web(host: Host, metrics: Metrics, address: str) -> Web | None:
+    """The HTTP side, if it was asked for; its library is loaded for nobody else."""
+    if not address:
+        return None
+    from raftsql.server.web import Web
+
+    web = Web(host, metrics, address)
+    web.start()
+    log.info("metrics and health are served on http://%s", address)
+    return web
 
 
 def _heed_signals(stop: asyncio.Event, reloading: Reloading) -> None:

@@ -59,9 +59,11 @@ class Supply:
             )  # fmt: skip
             await self._shipper.ship(peer, member.address, copy, term=node.term)
             node.snapshot_shipped(peer)
+            runner.meters.snapshots_shipped += 1
         except (ShipFailed, StorageError, SentAway, CopyFailed, OSError) as error:
             log.warning("the snapshot for n%d did not get there: %s", peer, error)
             node.snapshot_failed(peer)
+            runner.meters.snapshots_failed += 1
         except MachineStopped as error:
             runner.fail(error)
         finally:
@@ -76,7 +78,9 @@ class Supply:
         newest = runner.stores.snapshots.newest()
         if newest is not None and newest.meta.last.index >= runner.node.log.base.index:
             return newest
-        return await asyncio.to_thread(self._take)
+        taken = await asyncio.to_thread(self._take)
+        runner.meters.snapshots_taken += 1
+        return taken
 
     def _take(self) -> Snapshot:
         stores = self._runner.stores

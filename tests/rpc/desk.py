@@ -10,6 +10,7 @@ import msgspec
 from raftsql.database.readers import Page, Rest
 from raftsql.rpc.client_stream import ClientStream
 from raftsql.rpc.door import Door
+from raftsql.rpc.tally import Tally
 from raftsql.sql.commands import Done, Failed, Opened, decode_answer
 from raftsql.sql.plans import Plans
 from raftsql_proto import frames
@@ -48,6 +49,7 @@ class Service:
     def __init__(self, stage: Stage) -> None:
         self.runner = Runner(stage)
         self.door = Door(Plans())
+        self.tally = Tally()
         self.leader = ""
         self.passed_on: list[Any] = []
 

@@ -10,6 +10,7 @@ import pytest
 
 from raftsql.rpc import replies
 from raftsql.rpc.replies import Outbox, StreamReply
+from raftsql.rpc.tally import Outcome
 from raftsql.sql.commands import Done, Why, encode
 from raftsql_proto import frames
 
@@ -119,7 +120,7 @@ class Holder:
     def keep(self, rest: object) -> int:
         return 77
 
-    def done(self, request: int) -> None:
+    def done(self, request: int, outcome: Outcome) -> None:
         self.closed.append(request)
 
     def leader_address(self) -> str:

@@ -1,0 +1,131 @@
+"""What a node's clients asked for, how it ended, and how long they waited.
+
+A request is counted by the node that its client is connected to, from the moment its message was
+taken until its answer is put down for sending. One clock reading and two additions a request; what
+is slow beyond a threshold is named in the log, by its text and never by its parameters' values.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from enum import IntEnum
+from time import perf_counter
+from typing import Any, Final
+
+import msgspec
+
+from raftsql.cluster.meters import Durations
+from raftsql.cluster.requests import Read, Write
+from raftsql.cluster.transactions import Step
+from raftsql.sql.commands import CommandKind, Many, Statement
+
+log = logging.getLogger("raftsql.slow")
+
+TEXT_MAX: Final = 2_000
+"""Characters of a statement that the log shows."""
+LINES_A_SECOND_MAX: Final = 10
+"""When everything is slow, a line for each would make it slower."""
+
+
+class Kind(IntEnum):
+    """What was asked for."""
+
+    READ = 0
+    WRITE = 1
+    STEP = 2
+    """A statement within a transaction."""
+    COMMIT = 3
+    SESSION = 4
+    PAGE = 5
+    """The next page of a result."""
+    FORWARDED = 6
+    """Anything that the leader answered for this node."""
+
+
+class Outcome(IntEnum):
+    """How it ended."""
+
+    DONE = 0
+    FAILED = 1
+    """It ran, or was judged, and the answer is an error of the statement."""
+    REFUSED = 2
+    """It was not carried out here: no leader, no time, too much to do."""
+
+
+Request = Read | Write | Step | None
+Asked = tuple[Request, Kind, float]
+"""What waits for an answer: the request, its kind, and when it came."""
+
+
+class Tally:
+    """The counts of one node."""
+
+    def __init__(self) -> None:
+        """Nobody has asked for anything."""
+        self.cells = [[Durations() for _ in Outcome] for _ in Kind]
+        self.turned_away = 0
+        """Statements that were refused for what they are, before anything was done."""
+        self.slow = 0
+        self._slow_us: float = math.inf
+        self._window = 0.0
+        self._lines = 0
+
+    def slower_than(self, milliseconds: int) -> None:
+        """Name what takes longer from now on; 0: nothing."""
+        self._slow_us = milliseconds * 1000 or math.inf
+
+    def ended(self, asked: Asked, outcome: Outcome) -> None:
+        """Its answer leaves."""
+        _, kind, began = asked
+        now = perf_counter()
+        microseconds = int((now - began) * 1e6)
+        self.cells[kind][outcome].add(microseconds)
+        if microseconds > self._slow_us:
+            self.slow += 1
+            self._name(asked, outcome, microseconds, now)
+
+    def _name(self, asked: Asked, outcome: Outcome, microseconds: int, now: float) -> None:
+        request, kind, _ = asked
+        if now - self._window > 1.0:
+            if self._lines > LINES_A_SECOND_MAX:
+                log.warning("%d more statements were slow", self._lines - LINES_A_SECOND_MAX)
+            self._window, self._lines = now, 0
+        self._lines += 1
+        if self._lines > LINES_A_SECOND_MAX:
+            return
+        about: dict[str, Any] = {
+            "milliseconds": round(microseconds / 1000, 1),
+            "kind": kind.name.lower(),
+            "outcome": outcome.name.lower(),
+        }
+        if isinstance(request, Write) and request.session:
+            about |= {"session": request.session, "sequence": request.sequence}
+        log.warning("slow: %s", text_of(request) or kind.name.lower(), extra={"about": about})
+
+
+def text_of(request: Request) -> str:
+    """The SQL of a request, without the values that go with it."""
+    match request:
+        case Read():
+            text = request.sql
+        case Write():
+            text = _packed_text(request)
+        case Step():
+            text = "; ".join(statement.sql for statement in request.statements)
+        case _:
+            text = ""
+    return text if len(text) <= TEXT_MAX else f"{text[:TEXT_MAX]}…"
+
+
+def _packed_text(write: Write) -> str:
+    match write.kind:
+        case CommandKind.EXECUTE:
+            return msgspec.msgpack.decode(write.body, type=Statement).sql
+        case CommandKind.MANY:
+            return msgspec.msgpack.decode(write.body, type=Many).sql
+        case CommandKind.SCRIPT:
+            statements = msgspec.msgpack.decode(write.body, type=list[Statement])
+            return "; ".join(statement.sql for statement in statements)
+        case kind:
+            return kind.name.lower().replace("_", " ")

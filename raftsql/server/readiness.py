@@ -1,0 +1,39 @@
+"""Whether a node is alive, and whether it should be given work: what /livez and /readyz say.
+
+Alive: the event loop turns, or nobody would answer, and nothing has made the node stop. A node
+that waits for its cluster is alive. Ready: it belongs to a cluster whose leader it knows, its
+database is near what is committed, and it is not about to stop. Each answer comes with its reasons.
+"""
+
+from __future__ import annotations
+
+from raftsql.raft.messages import NOBODY
+from raftsql.server.host import Host
+
+
+def dead(host: Host) -> str:
+    """Why this node can do no more, or nothing."""
+    failure = host.runner.failure if host.runner is not None else None
+    return "" if failure is None else f"the node has stopped: {failure}"
+
+
+def unready(host: Host) -> str:
+    """Why this node should not be given work now, or nothing."""
+    runner = host.runner
+    if runner is None:
+        return f"the node belongs to no cluster yet: it {host.admin.waits_for}"
+    if dead(host):
+        return dead(host)
+    if host.stopping:
+        return "the node is stopping"
+    node = runner.node
+    if node.removed:
+        return "the node was removed from the cluster"
+    if node.leader == NOBODY:
+        return "no leader is known"
+    lag = node.log.committed - node.log.applied
+    if lag > host.settings.ready_lag_entries:
+        return f"the database is {lag} entries behind what is committed"
+    if node.installing is not None:
+        return "a snapshot is being installed"
+    return ""

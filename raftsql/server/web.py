@@ -1,0 +1,94 @@
+"""What a node serves over HTTP, where it was asked to: /metrics, /livez and /readyz.
+
+It runs in the node's own event loop, so that /livez says that this loop turns; each answer takes
+it a few milliseconds at most, far less than a heartbeat's interval (decision 0140).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from raftsql.server.host import Host
+from raftsql.server.metrics import Metrics
+from raftsql.server.readiness import dead, unready
+
+STOP_SECONDS = 1
+"""How long a scrape that is under way may keep a stopping node."""
+CONNECTIONS_MAX = 100
+
+
+def application(host: Host, metrics: Metrics) -> Starlette:
+    """The pages of a node."""
+
+    async def livez(_: Request) -> Response:
+        return _verdict(dead(host), "alive")
+
+    async def readyz(_: Request) -> Response:
+        return _verdict(unready(host), "ready")
+
+    async def numbers(_: Request) -> Response:
+        return PlainTextResponse(metrics.text(), media_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    return Starlette(
+        routes=[
+            Route("/livez", livez),
+            Route("/readyz", readyz),
+            Route("/metrics", numbers),
+        ]
+    )
+
+
+def _verdict(problem: str, well: str) -> Response:
+    return PlainTextResponse(f"{problem or well}\n", 503 if problem else 200)
+
+
+class _Embedded(uvicorn.Server):
+    """A server that leaves the process' signals to the node."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Web:
+    """The HTTP side of a node, from `start` to `close`."""
+
+    def __init__(self, host: Host, metrics: Metrics, address: str) -> None:
+        """Take the port at once: OSError says that it can't be had."""
+        place, _, port = address.rpartition(":")
+        self._socket = socket.create_server(
+            (place.strip("[]"), int(port)),
+            family=socket.AF_INET6 if ":" in place else socket.AF_INET,
+        )
+        config = uvicorn.Config(
+            application(host, metrics),
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            limit_concurrency=CONNECTIONS_MAX,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
+        self._server = _Embedded(config)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Serve from now on."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+
+    async def close(self) -> None:
+        """Let go of the port."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+        self._socket.close()

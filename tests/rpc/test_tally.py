@@ -1,0 +1,136 @@
+"""What clients asked for, how it ended and how long it took; and what of it the log names."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raftsql.cluster.requests import Read, Write
+from raftsql.cluster.transactions import Step
+from raftsql.rpc import tally as module
+from raftsql.rpc.tally import Kind, Outcome, Tally, text_of
+from raftsql.sql.commands import CommandKind, Many, Statement, encode
+from raftsql_proto import frames
+from tests.cluster.stage import Stage
+from tests.rpc.desk import Desk, staged_alone
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    stage = staged_alone(tmp_path)
+    yield Desk(stage)
+    stage.world.close()
+
+
+def counts(tally: Tally) -> dict[tuple[str, str], int]:
+    return {
+        (kind.name, outcome.name): tally.cells[kind][outcome].count
+        for kind in Kind
+        for outcome in Outcome
+        if tally.cells[kind][outcome].count
+    }
+
+
+def test_requests_are_counted_by_kind_and_outcome(desk: Desk) -> None:
+    desk.execute("CREATE TABLE once(v UNIQUE)")
+    desk.execute("INSERT INTO once VALUES (1)")
+    desk.execute("INSERT INTO once VALUES (1)")
+    desk.execute("SELECT * FROM once")
+    desk.execute("SELECT nothing FROM once")
+    assert counts(desk.service.tally) == {
+        ("WRITE", "DONE"): 2,
+        ("WRITE", "FAILED"): 1,
+        ("READ", "DONE"): 1,
+        ("READ", "FAILED"): 1,
+    }
+
+
+def test_what_is_refused_for_what_it_is_is_counted_apart(desk: Desk) -> None:
+    desk.execute("ATTACH 'x' AS y")
+    assert desk.service.tally.turned_away == 1
+    assert counts(desk.service.tally) == {}
+
+
+def test_what_the_leader_answers_is_counted_as_passed_on(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, 3).lead()
+    stage.lose_lead(leader=3)
+    desk = Desk(stage)
+    desk.service.leader = "n3:1"
+    desk.send(desk.run("DELETE FROM t"))
+    (run,) = desk.service.passed_on
+    late = frames.Refused(run.id, frames.Why.TIMEOUT, "late", "")
+    desk.stream.pass_back(run.id, late, None)  # type: ignore[arg-type]
+    assert counts(desk.service.tally) == {("FORWARDED", "REFUSED"): 1}
+    stage.world.close()
+
+
+def slow(request: Any, kind: Kind = Kind.WRITE) -> Tally:
+    tally = Tally()
+    tally.slower_than(1)
+    tally.ended((request, kind, -1000.0), Outcome.DONE)
+    return tally
+
+
+def test_a_slow_statement_is_named_without_its_values(caplog: pytest.LogCaptureFixture) -> None:
+    body = encode(Statement("INSERT INTO t VALUES (?)", ["hunter2"]))
+    write = Write(CommandKind.EXECUTE, body, None, session=7, sequence=3)  # type: ignore[arg-type]
+    assert slow(write).slow == 1
+    (record,) = caplog.records
+    assert record.getMessage() == "slow: INSERT INTO t VALUES (?)"
+    about = record.about  # type: ignore[attr-defined]
+    assert (about["session"], about["sequence"], about["kind"]) == (7, 3, "write")
+    assert about["milliseconds"] > 1
+    assert "hunter2" not in caplog.text
+
+
+def test_what_is_quick_is_not_named(caplog: pytest.LogCaptureFixture) -> None:
+    tally = Tally()
+    read = Read("SELECT 1", None, None)  # type: ignore[arg-type]
+    tally.ended((read, Kind.READ, -1000.0), Outcome.DONE)
+    assert (tally.slow, caplog.records) == (0, []), "nothing is named unless asked for"
+    tally.slower_than(10_000_000)
+    tally.ended((read, Kind.READ, module.perf_counter()), Outcome.DONE)
+    tally.slower_than(0)
+    tally.ended((read, Kind.READ, -1e9), Outcome.DONE)
+    assert (tally.slow, caplog.records) == (0, [])
+
+
+def test_when_everything_is_slow_a_few_are_named(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(module, "perf_counter", lambda: now)
+    tally = Tally()
+    tally.slower_than(1)
+    read = Read("SELECT 1", None, None)  # type: ignore[arg-type]
+    for _ in range(25):
+        tally.ended((read, Kind.READ, 0.0), Outcome.DONE)
+    assert len(caplog.records) == module.LINES_A_SECOND_MAX
+    now = 102.0
+    with caplog.at_level(logging.WARNING):
+        tally.ended((read, Kind.READ, 0.0), Outcome.DONE)
+    assert "15 more statements were slow" in caplog.text
+    assert tally.slow == 26
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "text"),
+    [
+        (CommandKind.EXECUTE, Statement("A", [1]), "A"),
+        (CommandKind.MANY, Many("B", [[1], [2]]), "B"),
+        (CommandKind.SCRIPT, [Statement("C", None), Statement("D", None)], "C; D"),
+        (CommandKind.OPEN_SESSION, [], "open session"),
+    ],
+)
+def test_the_text_of_a_write_is_found_in_its_body(kind: CommandKind, body: Any, text: str) -> None:
+    assert text_of(Write(kind, encode(body), None)) == text  # type: ignore[arg-type]
+
+
+def test_a_long_text_is_cut_and_a_step_is_its_statements() -> None:
+    step = Step([Statement("x" * 3000, None)], 0, None)  # type: ignore[arg-type]
+    assert text_of(step) == "x" * module.TEXT_MAX + "…"
+    assert text_of(None) == ""
