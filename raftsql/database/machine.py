@@ -87,6 +87,11 @@ class Machine:
         """The log's clock: that of the newest command applied, never going back."""
         return self._writer.clock_ms
 
+    @property
+    def session_count(self) -> int:
+        """Clients whose answers are kept."""
+        return len(self._writer.sessions.clients)
+
     def close(self) -> None:
         """Let the file go; the WAL stays beside it. What is not committed is gone."""
         self._stopped = True
@@ -98,11 +103,6 @@ class Machine:
         Entries at or below `applied` are skipped (None). Fewer answers than entries mean that
         `marker` is set: deal with it, and apply the rest. When all of it burns more than
         `patience` units of fuel, TakesLonger has the answers of what was applied, and the rest may
-    @property
-    def session_count(self) -> int:
-        """Clients whose answers are kept."""
-        return len(self._writer.sessions.clients)
-
         be applied again, with more patience.
         """
         assert self._transaction is None, "entries can't be applied beside an open transaction"
