@@ -6,9 +6,9 @@ the text of every schema object, the values a program can set in the file's head
 with its key, each value with its type: 1, 1.0, '1' and x'31' are four different values, and text
 that is not UTF-8 counts by its bytes.
 
-Full-text indexes keep their segments differently for the same rows: they flush what is pending at
+Full-text indexes may keep their segments differently for the same rows: FTS4 merges some of them at
 every commit, and nodes put different numbers of log entries into one transaction. So of FTS3, FTS4
-and FTS5 tables the content is summed and the segments are not.
+and FTS5 tables everything is summed but the segments.
 
 Nodes compare more than a backup can: with `cluster`, the sessions with their answers and what
 else the cluster keeps are summed too, by their meaning, since nodes store them in different

@@ -96,6 +96,8 @@ class Guard:
         "target",
         "trusting",
         "vacuuming",
+        "virtual",
+        "writes_virtual",
     )
 
     def __init__(self) -> None:
@@ -107,6 +109,8 @@ class Guard:
         """Set in an interactive transaction, whose savepoints are its client's own affair."""
         self.hidden: frozenset[str] = frozenset()
         """Tables that only the virtual table above them may read, in small letters."""
+        self.virtual: frozenset[str] = frozenset()
+        """The schema's virtual tables, in small letters."""
         self.forget()
 
     def forget(self) -> None:
@@ -124,6 +128,8 @@ class Guard:
         """Whether it asks for last_insert_rowid() or changes()."""
         self.moves_savepoints = False
         """Whether it is a SAVEPOINT, a RELEASE or a ROLLBACK TO."""
+        self.writes_virtual = False
+        """Whether it, or a trigger, changes rows of a virtual table."""
         self.target: str | None = None
         """The first table it inserts into."""
 
@@ -145,6 +151,8 @@ class Guard:
     def _note(self, action: int, first: str | None, second: str | None, by: str | None) -> None:
         if action == apsw.SQLITE_INSERT and by is None and self.target is None:
             self.target = first
+        if action in _ROW_CHANGES and (first or "").lower() in self.virtual:
+            self.writes_virtual = True
         if action in _RESTRUCTURING:
             self.restructures = True
         if action in _SCHEMA or _touches_statistics(action, first):

@@ -109,10 +109,24 @@ def is_vacuum(payload: bytes) -> bool:
 
 
 def _one(writer: Writer, sql: str, parameters: Parameters) -> bytes | None:
+    if sql not in writer.statements.plans and leading_word(sql) == "VACUUM":
+        return None
+    answer = _run(writer, sql, parameters)
+    _flush(writer, sql)
+    return answer
+
+
+def _flush(writer: Writer, sql: str) -> None:
+    """Leave nothing in memory that the neighbours' commands would add to."""
+    try:
+        writer.statements.flush()
+    except COMMAND_ERRORS as error:
+        raise RunAlone(writer.statements.failure(error, sql), recount=False) from error
+
+
+def _run(writer: Writer, sql: str, parameters: Parameters) -> bytes:
     statements = writer.statements
     try:
-        if sql not in statements.plans and leading_word(sql) == "VACUUM":
-            return None
         if not statements.careful:
             return encode(statements.command(sql, parameters))
     except COMMAND_ERRORS as error:
@@ -163,6 +177,7 @@ def _compound(writer: Writer, sql: str, action: Callable[[], Done]) -> bytes:
     if isinstance(answer, Failed):
         _undo(writer)
     own("RELEASE raftsql")
+    _flush(writer, sql)
     return encode(answer)
 
 

@@ -53,8 +53,9 @@ _ROWS_CHANGERS: Final = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE", "WIT
 _MENTIONS: Final = re.compile(r"deferred|changes|last_insert_rowid", re.IGNORECASE)
 
 PENDING_SUFFIXES: Final = ("_data", "_idx", "_segments", "_segdir", "_stat")
-"""Tables beneath full-text tables whose rows depend on where transactions ended: full-text search
-gathers words in memory until then. What is found through the full-text table does not."""
+"""Tables beneath full-text tables whose rows may depend on where transactions ended: FTS4 merges
+them then, FTS5 counts changes of its settings. What is found through the full-text table does not.
+"""
 
 TOO_MANY_ROWS: Final = Failed(
     Refusal.SQL,
@@ -98,6 +99,7 @@ class Plan:
         "sets_rowid",
         "shape",
         "target",
+        "writes_virtual",
     )
 
     def __init__(
@@ -111,6 +113,7 @@ class Plan:
         changes_schema: bool,
         explains: bool = False,
         leaps: bool = False,
+        writes_virtual: bool = False,
         target: str | None = None,
     ) -> None:
         self.columns = columns
@@ -125,6 +128,8 @@ class Plan:
         self.leaps = leaps or changes_schema
         """Whether one step of SQLite's machine may take as long as a table is large: then no count
         of steps tells that it takes long."""
+        self.writes_virtual = writes_virtual
+        """Whether it changes a virtual table's rows, some of which are gathered in memory."""
         self.target = target
         """The table it inserts into, where it was seen to."""
         self.plain = changes_rows and not (columns or counts or changes_schema)
@@ -179,6 +184,8 @@ class Statements:
         """Whether any foreign key of the schema is deferred."""
         self.virtual = False
         """Whether there are virtual tables, which write more or less by their own history."""
+        self.gathering = False
+        """Whether a virtual table may have gathered rows in memory since the last flush."""
         self.deferring = False
         """Whether the client's settings defer them all."""
         self.counts = False
@@ -215,7 +222,9 @@ class Statements:
             if sql is not None
             for word in _MENTIONS.findall(sql)
         }
-        self.virtual = bool(self.own("SELECT 1 FROM pragma_table_list WHERE type = 'virtual'"))
+        virtual = self.own("SELECT lower(name) FROM pragma_table_list WHERE type = 'virtual'")
+        self.guard.virtual = frozenset(name for (name,) in virtual)
+        self.virtual = bool(virtual)
         shadows = self.own("SELECT lower(name) FROM pragma_table_list WHERE type = 'shadow'")
         self.guard.hidden = frozenset(n for (n,) in shadows if n.endswith(PENDING_SUFFIXES))
         self.defers = "deferred" in words
@@ -254,12 +263,17 @@ class Statements:
                 self.meter.hurry()
             if plan.plain and not plan.is_known:
                 self._promote(sql, parameters, plan)
+            self.gathering = self.gathering or plan.writes_virtual
             rows = self._rows(self.cursor.execute(sql, parameters), plan)
             self.check_rowids()
             return plan, rows
         self.guard.forget()
         self._text, self._plan = sql, None
-        cursor = self._inspector.execute(sql, parameters, can_cache=False)
+        try:
+            cursor = self._inspector.execute(sql, parameters, can_cache=False)
+        finally:
+            # Also where it could not be compiled: what runs next may be compiled already.
+            self.guard.compiling = False
         plan = self._plan
         assert plan is not None, "a statement ran that was not inspected"
         rows = self._rows(cursor, plan)
@@ -270,6 +284,18 @@ class Statements:
             self._remember(sql, plan)
         self.check_rowids()
         return plan, rows
+
+    def flush(self) -> None:
+        """Have virtual tables write what they gathered, which opening a savepoint makes them do.
+
+        Full-text tables gather words until their transaction ends, and nodes end transactions at
+        different commands. Flushed after each, they lie alike on every node, and what looks at
+        how they lie (their shadow tables, last_insert_rowid() after a flush) sees the same.
+        """
+        if self.gathering:
+            self.gathering = False
+            self.own("SAVEPOINT raftsql_flush")
+            self.own("RELEASE raftsql_flush")
 
     def watch(self, *, on: bool) -> None:
         """Have SQLite tell each row number that is written, or stop it."""
@@ -335,6 +361,7 @@ class Statements:
             raise Undo(ONE_STATEMENT, ran=False)
         word = leading_word(text)
         self._plan = EMPTY if _is_blank(text) else self._planned(cursor, word)
+        self.gathering = self.gathering or self._plan.writes_virtual
         if self._plan.leaps:
             self.meter.hurry()
         self.guard.compiling = False
@@ -352,6 +379,7 @@ class Statements:
             changes_schema=self.guard.changes_schema,
             explains=bool(cursor.is_explain),
             leaps=word == "DELETE" and _WHERE.search(self._text) is None,
+            writes_virtual=self.guard.writes_virtual,
             target=self.guard.target,
         )
 

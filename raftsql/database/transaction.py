@@ -167,7 +167,9 @@ class OpenTransaction:
             if writer.meter.impatient:
                 writer.roll_back()
                 raise TakesLonger  # It went on regardless of having been interrupted.
-            reads = plan.reads and not writer.guard.moves_savepoints
+            # A full-text table that is read may write what it has gathered: replicas do it too.
+            gathering = writer.statements.gathering
+            reads = plan.reads and not (writer.guard.moves_savepoints or gathering)
         if not reads and not self.aborted:
             changes = writer.statements.changed_since(before)
             self._note(statement, seed, changes, failed=isinstance(answer, Failed))

@@ -102,6 +102,7 @@ class Writer:
         self._control.execute("COMMIT")
         self.applied = Position(index=last.index, term=last.term)
         self._committed = (self.clock_ms, self.membership)
+        self.statements.gathering = False
         self.statements.refresh()
 
     def drop(self) -> None:
@@ -116,5 +117,6 @@ class Writer:
         self.meter.limit = NO_LIMIT
         if self.connection.in_transaction:
             self.connection.execute("ROLLBACK")
+        self.statements.gathering = False
         self.statements.refresh()
         self.statements.read_schema()
