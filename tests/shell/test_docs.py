@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterable
 from pathlib import Path
+
+import pytest
 
 from raftsql_shell import commands, options
 from raftsql_shell.config import Config
@@ -14,23 +17,39 @@ TEXT = (Path(__file__).parents[2] / "docs" / "shell.md").read_text(encoding="utf
 PLAIN = TEXT.replace("\\|", "|")
 
 
-def test_every_command_is_documented_with_its_usage() -> None:
-    missing = [
-        each.usage for each in commands.registry().values() if f"`{each.usage}`" not in PLAIN
+def problems(known: Iterable[commands.Registered], text: str) -> list[str]:
+    """What a newcomer would miss in the help or the document."""
+    found = []
+    for each in known:
+        if f"| `{each.usage}` |" not in text:
+            found.append(f"{each.name} is not documented with its usage")
+        if not each.summary.endswith(".") or len(each.summary) > 66:
+            found.append(f"{each.name}: the first line of its help is no short sentence")
+        if any(len(line) > 96 for line in each.help.splitlines()):
+            found.append(f"{each.name}: its help is too wide")
+    return found
+
+
+def test_every_command_has_help_and_is_documented() -> None:
+    assert problems(commands.registry().values(), PLAIN) == []
+
+
+def test_a_command_without_help_or_document_would_be_noticed() -> None:
+    def silent(shell: object, arguments: list[str]) -> None:
+        pass
+
+    new = commands.Registered(".new", ".new [THING]", silent, raw=False)
+    assert problems([new], PLAIN) == [
+        ".new is not documented with its usage",
+        ".new: the first line of its help is no short sentence",
     ]
-    assert missing == []
+    with pytest.raises(AssertionError, match=r"\.new has no help"):
+        commands.command(".new [THING]")(silent)
 
 
 def test_every_documented_command_is_there() -> None:
     documented = set(re.findall(r"^\| `(\.\w+)", PLAIN, re.MULTILINE))
     assert documented == set(commands.registry())
-
-
-def test_every_command_has_help_whose_first_line_is_short() -> None:
-    for each in commands.registry().values():
-        assert each.summary.endswith("."), each.name
-        assert len(each.summary) <= 66, each.name
-        assert all(len(line) <= 96 for line in each.help.splitlines()), each.name
 
 
 def test_every_format_is_documented() -> None:

@@ -3,74 +3,17 @@
 from __future__ import annotations
 
 import json
-import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.shell.nodes import READY_S, Nodes
 from tests.shell.terminal import Terminal
 from tests.shell.test_scripting import run
 
 pytestmark = pytest.mark.e2e
-READY_S = 30.0
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-class Nodes:
-    """Real nodes, in processes of their own."""
-
-    def __init__(self, count: int, folder: Path) -> None:
-        self.addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
-        self.url = f"raftsql://{','.join(self.addresses)}/"
-        self._folder = folder
-        self.processes = {address: self._start(address) for address in self.addresses}
-
-    def _start(self, address: str) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "raftsql.server", "serve", "--listen", address]
-        command += ["--data-dir", str(self._folder / address.replace(":", "-"))]
-        if len(self.addresses) > 1:
-            command += ["--join", ",".join(self.addresses)]
-            command += ["--bootstrap-expect", str(len(self.addresses))]
-        return subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-
-    def status(self, address: str) -> dict[str, Any]:
-        command = [sys.executable, "-m", "raftsql.server", "status", "--json", "--url", address]
-        done = subprocess.run(command, capture_output=True, check=False)
-        return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
-
-    def until_led(self) -> str:
-        """Wait for a leader; its address."""
-        give_up_at = time.monotonic() + READY_S
-        while time.monotonic() < give_up_at:
-            for address in self.addresses:
-                found = self.status(address)
-                if found.get("role") == "leader" and len(found["members"]) == len(self.addresses):
-                    return address
-        raise AssertionError("no node leads")
-
-    def kill(self, address: str) -> None:
-        self.processes[address].send_signal(signal.SIGKILL)
-        self.processes[address].wait()
-
-    def stop(self) -> None:
-        for process in self.processes.values():
-            process.kill()
-            process.wait()
 
 
 @pytest.fixture
