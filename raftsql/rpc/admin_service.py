@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -21,6 +22,8 @@ from raftsql.rpc.siblings import Siblings
 from raftsql.sql.verdict import Mode
 from raftsql_proto import admin_pb2
 from raftsql_proto.admin_pb2_grpc import AdminServicer, AdminStub
+
+log = logging.getLogger("raftsql.rpc")
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Reply = TypeVar("Reply")
@@ -61,7 +64,7 @@ class AdminService(AdminServicer):
             picture = status.unformed(self._address, self.waits_for)
         else:
             picture = status.picture(self._runner, self._address)
-            picture |= {name: tell() for name, tell in self.more.items()}
+        picture |= {name: tell() for name, tell in self.more.items()}
         return admin_pb2.StatusReply(json=status.as_json(picture))
 
     async def Metrics(
@@ -151,6 +154,8 @@ class AdminService(AdminServicer):
         except NotProposed as error:
             await self._abort(context, str(error))
         told = {name: report[name] for name in ("index", "equal", "complete", "differences")}
+        if not report["equal"]:
+            log.error("the nodes do not hold the same: %s", report["differences"])
         # An alarm for whoever watches, until somebody verifies again.
         self.more["verified"] = lambda: told
         return admin_pb2.VerifyReply(equal=report["equal"], json=status.as_json(report))

@@ -63,6 +63,8 @@ def picture(runner: Runner, address: str) -> dict[str, Any]:
         "transactions_waiting": runner.replica.writer.waiting_count,
         "database_bytes": _size(database),
         "wal_bytes": wal_bytes(database),
+        "journal_bytes": folder_bytes(runner.stores.datadir.journal),
+        "sessions": runner.stores.machine.session_count,
         "compactions": runner.housekeeping.compactions,
         "waits_for": runner.marking.waits_for or None,
         "failure": str(runner.failure) if runner.failure else None,
@@ -90,6 +92,11 @@ def unformed(address: str, waits_for: str) -> dict[str, Any]:
 def as_json(what: object) -> str:
     """For the wire and for people."""
     return json.dumps(what, indent=2)
+
+
+def folder_bytes(folder: Path) -> int:
+    """The size of the files in a folder; one that goes meanwhile does not count."""
+    return sum(_size(path) for path in folder.iterdir())
 
 
 def _size(path: Path) -> int:

@@ -38,6 +38,7 @@ from raftsql.server import beginning
 from raftsql.server.destinations import destination
 from raftsql.server.forming import Forming, Place
 from raftsql.server.logs import Place as LogPlace
+from raftsql.server.news import changes
 from raftsql.server.schedule import Schedule
 from raftsql.server.settings import ServeSettings
 from raftsql.server.supply import Supply
@@ -77,6 +78,8 @@ class Host:
         """Peers that say they are elsewhere than the log says: where that is, and where they are.
         Whether it is true shows when they are called there: both sides name their directories."""
         self._named: Membership | None = None
+        self._said = Membership()
+        """The membership that the log was last told of."""
 
     def start(self, place: Place, files: Files) -> Runner:
         """Open what is on disk, and run."""
@@ -257,6 +260,10 @@ class Host:
         named = self._names()
         if named is self._named:
             return
+        if self._said is not named:
+            for change in changes(self._said, named):
+                log.info("%s", change)
+            self._said = named
         self._named = named
         for node in [*named.members, *named.removed]:
             self._greeters.pop(node, None)

@@ -8,7 +8,6 @@ that stands for an unknown (no leader, no backup yet) is absent rather than wron
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -27,6 +26,7 @@ from raftsql.cluster.runner import Runner
 from raftsql.database.compaction import wal_bytes
 from raftsql.raft.messages import NOBODY
 from raftsql.raft.ready import RoleName, Status
+from raftsql.rpc.status import folder_bytes
 from raftsql.rpc.tally import Kind, Outcome
 from raftsql.server.host import Host
 from raftsql.server.readiness import unready
@@ -253,14 +253,3 @@ def _care(host: Host) -> dict[str, Any]:
         "backup_failed": bool(backup["failure"]) if backup else None,
         "verify_equal": verified.get("equal"),
     }
-
-
-def folder_bytes(folder: Path) -> int:
-    """The size of the files in a folder; one that goes meanwhile does not count."""
-    total = 0
-    for path in folder.iterdir():
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue
-    return total

@@ -88,6 +88,9 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
 
 def _transfer_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("node", type=int, nargs="?", default=0, help="else whoever is most level")
+    parser.add_argument(
+        "--away", action="store_true", help="only if the asked node leads; for a node that stops"
+    )
 
 
 _FLAGS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
@@ -114,6 +117,10 @@ def _ask_remove(address: str, options: argparse.Namespace) -> Any:
 
 
 def _ask_transfer(address: str, options: argparse.Namespace) -> Any:
+    if options.away:
+        found = json.loads(status(address, timeout=4.0))
+        if found["role"] != "leader":
+            return {"leader": found["leader"]}
     request = admin_pb2.TransferRequest(node=options.node)
     reply = call(address, lambda stub: stub.Transfer, request, TIMEOUT_SECONDS)
     return {"leader": reply.leader}
@@ -161,7 +168,8 @@ def _print_table(members: list[dict[str, Any]]) -> None:
 
 
 def _print_leader(found: Any, options: argparse.Namespace) -> None:
-    print(json.dumps(found) if options.json else f"node {found['leader']} leads")
+    leader = f"node {found['leader']} leads" if found["leader"] else "no leader is known"
+    print(json.dumps(found) if options.json else leader)
 
 
 def _print_dropped(found: Any, options: argparse.Namespace) -> None:

@@ -7,6 +7,10 @@ database is near what is committed, and it is not about to stop. Each answer com
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from typing import Any
+
 from raftsql.raft.messages import NOBODY
 from raftsql.server.host import Host
 
@@ -37,3 +41,14 @@ def unready(host: Host) -> str:
     if node.installing is not None:
         return "a snapshot is being installed"
     return ""
+
+
+def told(host: Host) -> dict[str, Callable[[], Any]]:
+    """What `raftsql status` says of it."""
+    return {
+        "alive": lambda: not dead(host),
+        "ready": lambda: not unready(host),
+        "unready_because": lambda: unready(host) or None,
+        "uptime_seconds": lambda: round(time.time() - host.started_at),
+        "http": lambda: host.settings.http or None,
+    }

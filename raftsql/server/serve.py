@@ -17,12 +17,13 @@ from grpc_health.v1 import health, health_pb2
 from raftsql.cluster.opening import DatabaseBehind
 from raftsql.database.environment import fingerprint
 from raftsql.database.errors import MachineStopped
-from raftsql.server import listening, logs
+from raftsql.server import listening, logs, readiness
 from raftsql.server.certificates import tls_of
 from raftsql.server.configuration import Configuration
 from raftsql.server.forming import CannotJoin, Forming
 from raftsql.server.host import Host
 from raftsql.server.metrics import Metrics
+from raftsql.server.notify import Supervisor
 from raftsql.server.reloading import Reloading
 from raftsql.server.settings import ServeSettings
 from raftsql.storage.errors import StorageError
@@ -76,6 +77,8 @@ async def _serve(configuration: Configuration, read: Callable[[], Configuration]
 
     metrics = Metrics(host)
     host.admin.metrics = metrics.text
+    host.admin.more |= readiness.told(host)
+    supervisor = Supervisor(os.environ)
     apply(settings)
     _heed_signals(stop, Reloading(settings, read, apply))
     vitals = health.aio.HealthServicer()
@@ -84,6 +87,8 @@ async def _serve(configuration: Configuration, read: Callable[[], Configuration]
     web = _web(host, metrics, settings.http)
     for server in servers:
         await server.start()
+    supervisor.tell("READY=1", f"MAINPID={os.getpid()}")
+    supervisor.keep_telling()
     try:
         place = await _first_of(forming.place(), stop)
         if place is None:
@@ -93,10 +98,12 @@ async def _serve(configuration: Configuration, read: Callable[[], Configuration]
         for service in ("", *listening.SERVICES):
             await vitals.set(service, health_pb2.HealthCheckResponse.SERVING)
         await _first_of(runner.stopped.wait(), stop)
+        supervisor.tell("STOPPING=1")
         await vitals.enter_graceful_shutdown()
         await host.hand_over()
         return 1 if runner.failure else 0
     finally:
+        supervisor.close()
         await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
         if web is not None:
             await web.close()

@@ -11,7 +11,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from raftsql.server.serve import SERVICES
+from raftsql.server.listening import SERVICES
 from tests.server.processes import Node, until
 
 NOBODY = "127.0.0.1:1"
