@@ -72,8 +72,8 @@ def _completion(terminal: Terminal) -> Terminal:
 
 
 def _explain(terminal: Terminal) -> Terminal:
-    sql = "SELECT name, count(*) FROM book JOIN author ON author = author.id GROUP BY name"
-    return terminal.type(f".explain {sql}").see("GROUP BY name").type("\r").see("└─")
+    sql = "SELECT name, count(*) FROM book, author b ON author = b.id GROUP BY name"
+    return terminal.enter(f".explain {sql}").see("└─")
 
 
 def _check(terminal: Terminal) -> Terminal:
