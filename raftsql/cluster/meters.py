@@ -32,10 +32,10 @@ class Durations:
         self.counts = [0] * BUCKETS
         self.total_us = 0
 
-    def add(self, microseconds: int) -> None:
-        """Something took so long."""
-        self.counts[min(microseconds.bit_length(), BUCKETS - 1)] += 1
-        self.total_us += microseconds
+    def add(self, microseconds: int, times: int = 1) -> None:
+        """Something took so long, so many times."""
+        self.counts[min(microseconds.bit_length(), BUCKETS - 1)] += times
+        self.total_us += microseconds * times
 
     def since(self, began: float) -> None:
         """Something took from then until now, by `time.perf_counter`."""

@@ -60,7 +60,7 @@ class ClientStream:
         self.service = service
         self.runner = service.runner
         self.replica = service.runner.replica
-        self.outbox = Outbox()
+        self.outbox = Outbox(service.tally.settle)
         self.forwarded = False
         self._open: dict[int, Asked] = {}
         self._came = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -32,8 +33,9 @@ class Writable(Protocol):
 class Outbox:
     """Frames on their way to one client."""
 
-    def __init__(self) -> None:
-        """Empty."""
+    def __init__(self, leaving: Callable[[], None] = lambda: None) -> None:
+        """Empty. `leaving` is called when a message is about to."""
+        self._leaving = leaving
         self._frames: list[frames.ServerFrame] = []
         self._sizes: list[int] = []
         self._bytes = 0
@@ -72,6 +74,7 @@ class Outbox:
         while not self._frames:
             self._ready.clear()
             await self._ready.wait()
+        self._leaving()
         self._bytes -= self._sizes.pop(0)
         return self._frames.pop(0)
 
@@ -80,6 +83,7 @@ class Outbox:
         while not self._finished:
             await self._ready.wait()
             self._ready.clear()
+            self._leaving()
             waiting, self._frames = self._frames, []
             sizes, self._sizes = self._sizes, []
             for batch, size in _parted(waiting, sizes):

@@ -1,8 +1,9 @@
 """What a node's clients asked for, how it ended, and how long they waited.
 
 A request is counted by the node that its client is connected to, from the moment its message was
-taken until its answer is put down for sending. One clock reading and two additions a request; what
-is slow beyond a threshold is named in the log, by its text and never by its parameters' values.
+taken until the message with its answer leaves. Requests that came together and leave together are
+counted together: one reading of the clock a message, not a request (decision 0141). What is slow
+beyond a threshold is named in the log, by its text and never by its parameters' values.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class Tally:
         self.turned_away = 0
         """Statements that were refused for what they are, before anything was done."""
         self.slow = 0
+        self._ended: list[tuple[Asked, Outcome]] = []
         self._slow_us: float = math.inf
         self._window = 0.0
         self._lines = 0
@@ -76,14 +78,31 @@ class Tally:
         self._slow_us = milliseconds * 1000 or math.inf
 
     def ended(self, asked: Asked, outcome: Outcome) -> None:
-        """Its answer leaves."""
-        _, kind, began = asked
+        """Its answer leaves with the next message, and is counted when that does."""
+        self._ended.append((asked, outcome))
+
+    def settle(self) -> None:
+        """A message leaves: count what is answered by now."""
+        ended, self._ended = self._ended, []
+        if not ended:
+            return
         now = perf_counter()
-        microseconds = int((now - began) * 1e6)
-        self.cells[kind][outcome].add(microseconds)
+        (_, last_kind, last_came), last_outcome = ended[0]
+        start = 0
+        for place, ((_, kind, came), outcome) in enumerate(ended):
+            if came != last_came or kind is not last_kind or outcome is not last_outcome:
+                self._count(ended[start:place], now)
+                start, last_kind, last_came, last_outcome = place, kind, came, outcome
+        self._count(ended[start:], now)
+
+    def _count(self, alike: list[tuple[Asked, Outcome]], now: float) -> None:
+        (_, kind, came), outcome = alike[0]
+        microseconds = int((now - came) * 1e6)
+        self.cells[kind][outcome].add(microseconds, len(alike))
         if microseconds > self._slow_us:
-            self.slow += 1
-            self._name(asked, outcome, microseconds, now)
+            self.slow += len(alike)
+            for asked, _ in alike:
+                self._name(asked, outcome, microseconds, now)
 
     def _name(self, asked: Asked, outcome: Outcome, microseconds: int, now: float) -> None:
         request, kind, _ = asked

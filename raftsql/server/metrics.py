@@ -228,6 +228,7 @@ def _work(runner: Runner) -> dict[str, Any]:
 
 def _clients(host: Host) -> dict[str, Any]:
     tally = host.clients.tally
+    tally.settle()
     return {
         "statement_seconds": [
             ((kind.name.lower(), outcome.name.lower()), tally.cells[kind][outcome])

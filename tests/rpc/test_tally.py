@@ -18,6 +18,8 @@ from raftsql_proto import frames
 from tests.cluster.stage import Stage
 from tests.rpc.desk import Desk, staged_alone
 
+QUERY = Read("SELECT 1", None, None)  # type: ignore[arg-type]
+
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
@@ -27,6 +29,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def counts(tally: Tally) -> dict[tuple[str, str], int]:
+    tally.settle()
     return {
         (kind.name, outcome.name): tally.cells[kind][outcome].count
         for kind in Kind
@@ -72,6 +75,7 @@ def slow(request: Any, kind: Kind = Kind.WRITE) -> Tally:
     tally = Tally()
     tally.slower_than(1)
     tally.ended((request, kind, -1000.0), Outcome.DONE)
+    tally.settle()
     return tally
 
 
@@ -89,13 +93,10 @@ def test_a_slow_statement_is_named_without_its_values(caplog: pytest.LogCaptureF
 
 def test_what_is_quick_is_not_named(caplog: pytest.LogCaptureFixture) -> None:
     tally = Tally()
-    read = Read("SELECT 1", None, None)  # type: ignore[arg-type]
-    tally.ended((read, Kind.READ, -1000.0), Outcome.DONE)
-    assert (tally.slow, caplog.records) == (0, []), "nothing is named unless asked for"
-    tally.slower_than(10_000_000)
-    tally.ended((read, Kind.READ, module.perf_counter()), Outcome.DONE)
-    tally.slower_than(0)
-    tally.ended((read, Kind.READ, -1e9), Outcome.DONE)
+    for threshold, came in ((0, -1000.0), (10_000_000, module.perf_counter())):
+        tally.slower_than(threshold)
+        tally.ended((QUERY, Kind.READ, came), Outcome.DONE)
+        tally.settle()
     assert (tally.slow, caplog.records) == (0, [])
 
 
@@ -106,15 +107,34 @@ def test_when_everything_is_slow_a_few_are_named(
     monkeypatch.setattr(module, "perf_counter", lambda: now)
     tally = Tally()
     tally.slower_than(1)
-    read = Read("SELECT 1", None, None)  # type: ignore[arg-type]
     for _ in range(25):
-        tally.ended((read, Kind.READ, 0.0), Outcome.DONE)
+        tally.ended((QUERY, Kind.READ, 0.0), Outcome.DONE)
+    tally.settle()
     assert len(caplog.records) == module.LINES_A_SECOND_MAX
     now = 102.0
     with caplog.at_level(logging.WARNING):
-        tally.ended((read, Kind.READ, 0.0), Outcome.DONE)
+        tally.ended((QUERY, Kind.READ, 0.0), Outcome.DONE)
+        tally.settle()
     assert "15 more statements were slow" in caplog.text
     assert tally.slow == 26
+
+
+def test_what_leaves_together_is_counted_once_and_in_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "perf_counter", lambda: 10.0)
+    tally = Tally()
+    for kind, came, outcome in (
+        (Kind.READ, 9.0, Outcome.DONE),
+        (Kind.READ, 9.0, Outcome.DONE),
+        (Kind.READ, 9.0, Outcome.FAILED),
+        (Kind.WRITE, 9.0, Outcome.DONE),
+        (Kind.WRITE, 9.9, Outcome.DONE),
+        (Kind.READ, 9.0, Outcome.DONE),
+    ):
+        tally.ended((None, kind, came), outcome)
+    tally.settle()
+    tally.settle()
+    assert counts(tally) == {("READ", "DONE"): 3, ("READ", "FAILED"): 1, ("WRITE", "DONE"): 2}
+    assert tally.cells[Kind.READ][Outcome.DONE].total_us == 3_000_000
 
 
 @pytest.mark.parametrize(
