@@ -239,7 +239,7 @@ class Marking:
         stores.datadir.note_install(position)
         install(incoming, stores.database, self.disk)
         stores.machine = Machine.open(stores.database)
-        stores.readers = Readers(stores.database)
+        stores.readers = Readers(stores.database, access=lambda: stores.machine.access)
         self._runner.housekeeping.database_opened()
         self.guests.open()
 

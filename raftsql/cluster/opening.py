@@ -68,7 +68,7 @@ def open_stores(datadir: DataDir, files: Files, *, timed: Files | None = None) -
         datadir,
         journal,
         machine,
-        Readers(datadir.database),
+        Readers(datadir.database, access=lambda: machine.access),
         Snapshots.open(datadir.snapshots, files),
     )
 

@@ -13,6 +13,7 @@ from typing import Final
 import apsw
 
 from raftsql.sql import determinism
+from raftsql.sql.access import READS, SHAPES, WRITES, Use, folded
 from raftsql.sql.functions import PURE_MODULES, REFUSED_FUNCTIONS
 from raftsql.sql.pragmas import SCHEMA_PRAGMAS, WRITE_PRAGMAS
 
@@ -95,6 +96,7 @@ class Guard:
         "savepoints",
         "target",
         "trusting",
+        "uses",
         "vacuuming",
         "virtual",
         "writes_virtual",
@@ -109,12 +111,16 @@ class Guard:
         """Set in an interactive transaction, whose savepoints are its client's own affair."""
         self.hidden: frozenset[str] = frozenset()
         """Tables that only the virtual table above them may read, in small letters."""
+        self.uses: set[Use] | None = None
+        """What it does to which table, while that is asked for: where there are users."""
         self.virtual: frozenset[str] = frozenset()
         """The schema's virtual tables, in small letters."""
         self.forget()
 
     def forget(self) -> None:
         """Start watching a new statement."""
+        if self.uses is not None:
+            self.uses = set()
         self.compiling = True
         """Cleared when its first step is taken: what is compiled then, a virtual table asks for."""
         self.refusal: str | None = None
@@ -151,6 +157,8 @@ class Guard:
     def _note(self, action: int, first: str | None, second: str | None, by: str | None) -> None:
         if action == apsw.SQLITE_INSERT and by is None and self.target is None:
             self.target = first
+        if self.uses is not None and self.compiling:
+            self.uses |= uses_of(action, first, second)
         if action in _ROW_CHANGES and (first or "").lower() in self.virtual:
             self.writes_virtual = True
         if action in _RESTRUCTURING:
@@ -174,6 +182,21 @@ class Guard:
         if self.compiling and action in _TABLE_USES and (first or "").lower() in self.hidden:
             return f"{first} depends on where transactions ended, which differs between nodes"
         return _refusal_in_write(action, first, second, schema)
+
+
+def uses_of(action: int, first: str | None, second: str | None) -> set[Use]:
+    """What an action does that a user needs a right to."""
+    if action == apsw.SQLITE_READ:
+        return {(READS, folded(first or ""))}
+    if action in _ROW_CHANGES:
+        return {(WRITES, folded(first or ""))}
+    if action in _SCHEMA or (action == apsw.SQLITE_PRAGMA and _writes_pragma(first, second)):
+        return {(SHAPES, "")}
+    return set()
+
+
+def _writes_pragma(name: str | None, value: str | None) -> bool:
+    return value is not None and (name or "").lower() in PRAGMAS_WRITTEN
 
 
 def reading(

@@ -21,7 +21,7 @@ SCRIPT: Final = int(CommandKind.SCRIPT)
 
 HEADER_BYTES: Final = HEADER.size
 SETTINGS_AT: Final = 2
-"""The settings' place in a payload."""
+"""The settings' place in a payload: two bytes, with the user's number in them."""
 
 decode_pair = msgspec.msgpack.Decoder(tuple[str, list[Any] | dict[str, Any] | None]).decode
 """Reads a Statement without making one, at half the cost."""
@@ -60,6 +60,7 @@ class Header:
 
     kind: int
     settings: int
+    """The connection's, and its user's number."""
     fuel: int
     clock_ms: int
     seed: int
@@ -78,6 +79,11 @@ class Marker:
 
     kind: CommandKind
     entry: Entry
+
+
+def settings_of(payload: bytes) -> int:
+    """The settings of a command, and its user's number in them."""
+    return payload[SETTINGS_AT] | payload[SETTINGS_AT + 1] << 8
 
 
 def header_of(payload: bytes) -> Header:

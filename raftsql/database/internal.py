@@ -13,6 +13,7 @@ import apsw
 
 from raftsql.database.environment import FORMAT_VERSION
 from raftsql.raft.messages import Position
+from raftsql.sql.access import NOBODY_YET, Access, decode_access
 
 TABLES: Final = """
 CREATE TABLE sqlite_raftsql_position(
@@ -41,6 +42,7 @@ POSITION_SQL: Final = (
 
 MEMBERSHIP: Final = "membership"
 FORMAT: Final = "format"
+ACCESS: Final = "access"
 """Facts that this room keeps for itself; others may keep theirs under other names."""
 
 
@@ -84,6 +86,12 @@ def fact(connection: apsw.Connection, name: str) -> bytes | None:
 def keep_fact(connection: apsw.Connection, name: str, value: bytes) -> None:
     """Keep a small thing beside the rows, within the transaction that is open."""
     connection.execute("INSERT OR REPLACE INTO sqlite_raftsql_facts VALUES (?, ?)", (name, value))
+
+
+def access(connection: apsw.Connection) -> Access:
+    """Who may do what."""
+    found = fact(connection, ACCESS)
+    return NOBODY_YET if found is None else decode_access(found)
 
 
 def position(connection: apsw.Connection) -> tuple[Position, int]:

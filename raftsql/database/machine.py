@@ -29,9 +29,9 @@ from raftsql.database.headers import (
     EXECUTE,
     MEMBERSHIP,
     SCRIPT,
-    SETTINGS_AT,
     Marker,
     header_of,
+    settings_of,
 )
 from raftsql.database.internal import FormatUnknown
 from raftsql.database.sessions import OUTSTANDING_MAX
@@ -41,6 +41,7 @@ from raftsql.database.streak import run_streak
 from raftsql.database.transaction import OpenTransaction
 from raftsql.database.writer import Writer
 from raftsql.raft.messages import Entry, Position
+from raftsql.sql.access import Access
 from raftsql.sql.commands import HEADER, VERSION, CommandKind, Settings
 
 
@@ -76,6 +77,16 @@ class Machine:
     def membership(self) -> bytes:
         """The newest membership applied, as the log holds it; empty before the first."""
         return self._writer.membership
+
+    @property
+    def access(self) -> Access:
+        """Who may do what, as far as the log is applied. It is replaced, never changed."""
+        return self._writer.access
+
+    def owner(self, session: int) -> int | None:
+        """The number of the user whose session it is (0: nobody's); None if there is none."""
+        client = self._writer.sessions.clients.get(session)
+        return None if client is None else client.owner
 
     @property
     def in_transaction(self) -> bool:
@@ -174,7 +185,7 @@ class Machine:
         """The settings of the first command, which are the batch's."""
         for place in range(start, stop):
             if entries[place].kind == COMMAND:
-                return entries[place].payload[SETTINGS_AT]
+                return settings_of(entries[place].payload)
         return self._writer.settings
 
     def _run(

@@ -23,8 +23,10 @@ from raftsql.database import guard, text
 from raftsql.database.environment import STATEMENTS_CACHED, Role, open_connection
 from raftsql.database.errors import MachineStopped
 from raftsql.database.internal import POSITION_SQL
+from raftsql.database.schema import TABLES_SQL, governing
 from raftsql.raft.messages import Position
 from raftsql.sql import functions, pragmas
+from raftsql.sql.access import Access, Rights, nobody_yet
 from raftsql.sql.commands import Column, Failed, Parameters, Refusal
 
 STEPS_BETWEEN_LOOKS: Final = 50_000
@@ -70,6 +72,8 @@ class Mine(NamedTuple):
     last_insert_rowid: int = 0
     changes: int = 0
     total_changes: int = 0
+    user: int = 0
+    """The number of the one who asks, where there are users."""
 
 
 NOTHING_MINE: Final = Mine()
@@ -142,11 +146,20 @@ class Running:
 class Reader:
     """A read-only connection and what its functions answer for the query that runs on it."""
 
-    def __init__(self, path: Path, *, vfs: str = "") -> None:
+    def __init__(
+        self, path: Path, *, vfs: str = "", access: Callable[[], Access] = nobody_yet
+    ) -> None:
         self._trusting = True
         """Set while statements of our own are compiled and begun."""
         self._expired: Expired | None = None
         self._mine = NOTHING_MINE
+        self._access = access
+        self._rights: Rights | None = None
+        """Set while a query is compiled whose user may not read everything."""
+        self._tables: dict[str, str] = {}
+        """What those rights name."""
+        self._problem: str | None = None
+        """What the user may not do."""
         self._begun = ""
         """The text of the query that was begun last, as SQLite cut it; empty when none was."""
         self._known: dict[str, list[Column]] = {}
@@ -210,6 +223,9 @@ class Reader:
         """Run a query and pack its first page."""
         self._mine = mine
         self._expired = limits.expired
+        rights = self._access().rights(mine.user)
+        if rights is not None:
+            return self._first_within(rights, sql, parameters, limits)
         try:
             part = self._attempt(sql, parameters, limits)
         except UnicodeDecodeError:
@@ -225,6 +241,28 @@ class Reader:
             assert part is not None, "a query under a settled schema has its columns"
         return part
 
+    def _first_within(
+        self, rights: Rights, sql: str, parameters: Parameters, limits: Limits
+    ) -> Part | Failed:
+        """The same for a user who may not read everything: compiled anew each time, under a schema
+        that can't change meanwhile, so that all it reads is asked about."""
+        if not self.connection.in_transaction:
+            self.begin()
+        self._control("PRAGMA schema_version")
+        self._tables = governing(self._own(TABLES_SQL))
+        self._rights, self._problem = rights, None
+        try:
+            with text.replacing():
+                part = self._attempt(sql, parameters, limits, settled=True)
+        finally:
+            self._rights = None
+        if self._problem is not None:
+            if isinstance(part, Part) and part.rest is not None:
+                part.rest.close()
+            return Failed(Refusal.ACCESS, 0, self._problem)
+        assert part is not None, "a query under a settled schema has its columns"
+        return part
+
     def _attempt(
         self, sql: str, parameters: Parameters, limits: Limits, *, settled: bool = False
     ) -> Part | Failed | None:
@@ -234,9 +272,8 @@ class Reader:
         cursor: apsw.Cursor | None = None
         part: Part | None = None
         try:
-            cursor = self.connection.execute(
-                sql, parameters, can_cache=_EXPLAIN.search(sql) is None
-            )
+            can_cache = self._rights is None and _EXPLAIN.search(sql) is None
+            cursor = self.connection.execute(sql, parameters, can_cache=can_cache)
             if not self._begun:
                 return Failed(Refusal.SQL, apsw.SQLITE_MISUSE, "there is no statement in it")
             columns = self._known[self._begun]
@@ -299,6 +336,11 @@ class Reader:
         if self._trusting:
             return guard.OK
         self._compiled = True
+        if self._rights is not None and not self._begun:
+            problem = self._rights.problem(guard.uses_of(action, first, second), self._tables)
+            if problem is not None:
+                self._problem = problem
+                return guard.DENY
         if action == apsw.SQLITE_PRAGMA:
             return guard.OK if _pragma_reads((first or "").upper(), second) else guard.DENY
         if action == apsw.SQLITE_FUNCTION:

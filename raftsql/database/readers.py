@@ -12,7 +12,7 @@ given back by single operations of a deque; a hold belongs to one thread at a ti
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -28,6 +28,7 @@ from raftsql.database.reader import (
     Running,
 )
 from raftsql.raft.messages import Position
+from raftsql.sql.access import Access, nobody_yet
 from raftsql.sql.commands import Column, Failed, Parameters
 
 CONNECTIONS_MAX: Final = 24
@@ -194,10 +195,13 @@ class Readers:
         connections_max: int = CONNECTIONS_MAX,
         held_max: int = HELD_MAX,
         vfs: str = "",
+        access: Callable[[], Access] = nobody_yet,
     ) -> None:
         assert held_max < connections_max, "holds must leave a connection for short reads"
         self._path = path
         self._vfs = vfs
+        self._access = access
+        """Tells who may read what, as it is when a query begins."""
         self._idle: deque[Reader] = deque()
         self._unopened: deque[None] = deque([None] * connections_max)
         self._free_holds: deque[None] = deque([None] * held_max)
@@ -327,7 +331,7 @@ class Readers:
         except IndexError:
             raise ReadBusy("every reader is in use") from None
         try:
-            return Reader(self._path, vfs=self._vfs)
+            return Reader(self._path, vfs=self._vfs, access=self._access)
         except BaseException:
             self._unopened.append(None)
             raise

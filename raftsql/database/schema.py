@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 import apsw
 
+from raftsql.sql.access import folded
+
 _ROW_NUMBERS: Final = ("rowid", "_rowid_", "oid")
 """The names of a table's row number; a column of such a name hides it."""
+
+TABLES_SQL: Final = "SELECT name, type FROM pragma_table_list WHERE schema = 'main'"
+
+
+def governing(tables: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Under the name of each table and view, the one whose grant counts: of the tables beneath a
+    virtual one, that one. Takes what TABLES_SQL gives."""
+    kinds = {folded(name): kind for name, kind in tables}
+    virtual = [name for name, kind in kinds.items() if kind == "virtual"]
+    found = {}
+    for name, kind in kinds.items():
+        above = [each for each in virtual if name.startswith(f"{each}_")]
+        found[name] = max(above, key=len) if kind == "shadow" and above else name
+    return found
 
 
 def quoted(name: str) -> str:

@@ -61,6 +61,20 @@ FULL: Final = encode(Failed(Refusal.SESSIONS_FULL, 0, "there is no room for anot
 _decode_records = msgspec.msgpack.Decoder(list[Record]).decode
 
 
+_OWNED: Final = b"\x00user"
+
+
+def owned(nonce: bytes, user: int) -> bytes:
+    """A nonce that finds the sessions of one user only."""
+    return _OWNED + user.to_bytes(2) + nonce if user else nonce
+
+
+def owner_of(nonce: bytes) -> int:
+    """Whose session a nonce finds."""
+    start = len(_OWNED)
+    return int.from_bytes(nonce[start : start + 2]) if nonce.startswith(_OWNED) else 0
+
+
 class Client:
     """One session."""
 
@@ -78,6 +92,11 @@ class Client:
         """By sequence; within a batch, some may be at or below the floor already."""
         self.pins: deque[tuple[int, int]] = deque()
         """Rows that hold answers of this session: the highest sequence in it, and its key."""
+
+    @property
+    def owner(self) -> int:
+        """The number of the user whose session it is; 0 when nobody has to say who they are."""
+        return owner_of(self.nonce)
 
 
 class Sessions:

@@ -14,7 +14,9 @@ from raftsql.database.shared import MALFORMED, is_vacuum, perform
 from raftsql.database.statements import COMMAND_ERRORS
 from raftsql.database.writer import Writer
 from raftsql.raft.messages import Entry
+from raftsql.sql.access import ChangeRefused, decode_change
 from raftsql.sql.commands import (
+    USER_SHIFT,
     CommandKind,
     Done,
     Failed,
@@ -103,6 +105,7 @@ def _vacuum(writer: Writer, entry: Entry, header: Header) -> bytes:
     answer = DONE
     writer.meter.hurry()
     writer.meter.start(fuel.NO_LIMIT)
+    statements.become(header.settings >> USER_SHIFT)
     guard.trusting, guard.vacuuming = False, True
     try:
         statements.vacuum(sql, parameters)
@@ -128,6 +131,13 @@ def _session(writer: Writer, entry: Entry, header: Header, body: memoryview) -> 
             sessions.close(header.session)
         case CommandKind.EXPIRE_SESSIONS:
             sessions.expire(writer.clock_ms)
+        case CommandKind.ACCESS:
+            try:
+                writer.change_access(
+                    decode_change(body), header.settings >> USER_SHIFT, entry.index
+                )
+            except ChangeRefused as refused:
+                return encode(Failed(Refusal.ACCESS, 0, str(refused)))
         case CommandKind.ASK:
             return NEVER_HAPPENED  # Had it happened, its session would have answered.
         case CommandKind.VERIFY:

@@ -26,6 +26,8 @@ from raftsql.database.fuel import NO_LIMIT, Meter
 from raftsql.database.guard import Guard
 from raftsql.database.headers import Shape
 from raftsql.database.rowids import ROWID_MAX, TOO_HIGH, RowidWatch, needs_watching
+from raftsql.database.schema import TABLES_SQL, governing
+from raftsql.sql.access import NOBODY_YET, SHAPES, Access, Rights, Use
 from raftsql.sql.commands import (
     FUEL_UNIT,
     Column,
@@ -93,12 +95,14 @@ class Plan:
         "explains",
         "inserts",
         "is_known",
+        "is_quick",
         "leaps",
         "plain",
         "reads",
         "sets_rowid",
         "shape",
         "target",
+        "uses",
         "writes_virtual",
     )
 
@@ -132,10 +136,14 @@ class Plan:
         """Whether it changes a virtual table's rows, some of which are gathered in memory."""
         self.target = target
         """The table it inserts into, where it was seen to."""
+        self.uses: frozenset[Use] = frozenset()
+        """What its user needs rights to; not looked at while there are no users."""
         self.plain = changes_rows and not (columns or counts or changes_schema)
         """Whether it needs nothing but to be executed and counted."""
         self.is_known = False
         """Whether it was met again, and looked at closely."""
+        self.is_quick = False
+        """Whether it was then found to need no care."""
         self.sets_rowid = False
         """Whether last_insert_rowid() is this statement's own whenever it counts a row."""
         self.shape: Shape | None = None
@@ -178,6 +186,14 @@ class Statements:
         self.plans: dict[str, Plan] = {}
         self.quick: dict[str, Plan] = {}
         """Texts that need nothing but to be executed and counted, as things are now."""
+        self._quick_of = {0: self.quick}
+        """The same for each user by number."""
+        self._user = 0
+        self.access = NOBODY_YET
+        self.rights: Rights | None = None
+        """What the user may do for whom statements run; None: anything."""
+        self._tables: dict[str, str] = {}
+        """What rights name; kept while there are users."""
         self.repeated: Plan | None = None
         """What a streak is to be run of."""
         self.defers = False
@@ -214,8 +230,7 @@ class Statements:
 
     def read_schema(self) -> None:
         """Look again at what the schema holds that concerns every command."""
-        self.plans.clear()
-        self.quick.clear()
+        self._forget_texts()
         words = {
             word.lower()
             for (sql,) in self.own("SELECT sql FROM sqlite_schema")
@@ -229,6 +244,13 @@ class Statements:
         self.guard.hidden = frozenset(n for (n,) in shadows if n.endswith(PENDING_SUFFIXES))
         self.defers = "deferred" in words
         self.counts = not words.isdisjoint({"changes", "last_insert_rowid"})
+        if self.access.on:
+            self._tables = governing(self.own(TABLES_SQL))
+
+    def _forget_texts(self) -> None:
+        self.plans.clear()
+        for texts in self._quick_of.values():
+            texts.clear()
 
     def reset_counters(self) -> None:
         """Let last_insert_rowid() and changes() start from nought."""
@@ -259,10 +281,14 @@ class Statements:
         self.watch(on=True)
         self.rowids.reached = False
         if plan is not None:
+            if self.rights is not None:
+                self._check(plan.uses)
             if plan.leaps:
                 self.meter.hurry()
             if plan.plain and not plan.is_known:
                 self._promote(sql, parameters, plan)
+            elif plan.is_quick:
+                self.quick[sql] = plan  # Another user's command has found out.
             self.gathering = self.gathering or plan.writes_virtual
             rows = self._rows(self.cursor.execute(sql, parameters), plan)
             self.check_rowids()
@@ -284,6 +310,31 @@ class Statements:
             self._remember(sql, plan)
         self.check_rowids()
         return plan, rows
+
+    def admit(self, access: Access) -> None:
+        """Judge by this from here on; what was found of texts before is forgotten."""
+        self.access = access
+        self.guard.uses = set() if access.on else None
+        self.read_schema()
+        self.become(self._user)
+
+    def become(self, user: int) -> None:
+        """Run what follows for the user with this number, who may do what is granted to them.
+
+        Texts that may be run without care are kept for each user, so that no command is slower
+        for there being rights.
+        """
+        self._user = user
+        self.rights = self.access.rights(user)
+        self.quick = self._quick_of.setdefault(user, {})
+
+    def _check(self, uses: frozenset[Use]) -> None:
+        """Refuse a statement, before its first step, that its user may not run."""
+        if self.rights is None:
+            return
+        problem = self.rights.problem(uses, self._tables)
+        if problem is not None:
+            raise Undo(Failed(Refusal.ACCESS, 0, problem), ran=False)
 
     def flush(self) -> None:
         """Have virtual tables write what they gathered, which opening a savepoint makes them do.
@@ -310,8 +361,7 @@ class Statements:
 
     def _remember(self, sql: str, plan: Plan) -> None:
         if len(self.plans) >= PLANS_MAX:
-            self.plans.clear()
-            self.quick.clear()
+            self._forget_texts()
         self.plans[sql] = plan
 
     def _promote(self, sql: str, parameters: Parameters, plan: Plan) -> None:
@@ -324,7 +374,8 @@ class Statements:
             plan.sets_rowid = self.own(kind, [plan.target]) == [(1,)]
         program = self.own("EXPLAIN " + sql, parameters, can_cache=False)
         unseen = needs_watching(program, tells_rowid=plan.sets_rowid)
-        if not (unseen or plan.leaps or self.counts or self.careful):
+        plan.is_quick = not (unseen or plan.leaps or self.counts or self.careful)
+        if plan.is_quick:
             self.quick[sql] = plan
 
     @property
@@ -335,8 +386,7 @@ class Statements:
     def defer(self, *, deferring: bool) -> None:
         """Follow the client's setting."""
         self.deferring = deferring
-        self.quick.clear()
-        self.plans.clear()
+        self._forget_texts()
 
     def refresh(self) -> None:
         """After a commit that changed the schema: read it anew, as a restarted node does.
@@ -361,6 +411,9 @@ class Statements:
             raise Undo(ONE_STATEMENT, ran=False)
         word = leading_word(text)
         self._plan = EMPTY if _is_blank(text) else self._planned(cursor, word)
+        if self.guard.uses is not None:
+            self._plan.uses = frozenset(self.guard.uses)
+            self._check(self._plan.uses)
         self.gathering = self.gathering or self._plan.writes_virtual
         if self._plan.leaps:
             self.meter.hurry()
@@ -487,6 +540,7 @@ class Statements:
 
     def vacuum(self, sql: str, parameters: Parameters) -> None:
         """Run a VACUUM, which needs to be outside any transaction."""
+        self._check(frozenset({(SHAPES, "")}))
         self._text, self._plan = sql, None
         self.guard.forget()
         self._inspector.execute(sql, parameters, can_cache=False)

@@ -65,6 +65,8 @@ class CommandKind(IntEnum):
     ASK = 11
     """Asks what became of `header.session`'s `header.sequence`. The answer is the one it got; if it
     never got one it never will: NEVER_HAPPENED is then its answer, for good. No body."""
+    ACCESS = 12
+    """Changes users, grants or signing keys: body is a `Change` of `raftsql.sql.access`."""
 
 
 _BOOKKEEPING: Final = frozenset(
@@ -75,16 +77,22 @@ _BOOKKEEPING: Final = frozenset(
         CommandKind.VERIFY,
         CommandKind.KEEP_SESSIONS,
         CommandKind.ASK,
+        CommandKind.ACCESS,
     }
 )
 """What these write, no statement can see."""
 
-HEADER: Final = struct.Struct("<BBBxIqQQQQ")
+HEADER: Final = struct.Struct("<BBHIqQQQQ")
 """version, kind, settings, fuel in thousands of steps, clock in ms, seed, session, sequence, floor.
 
+Settings are those of the connection, and the number of its user above them (`of_user`).
 `floor` is the highest sequence up to which the client has seen every answer: those are forgotten.
 Session 0 stands for "no session": applied as often as it is proposed.
 """
+
+USER_SHIFT: Final = 4
+"""Where a user's number begins in the settings of a command."""
+SETTINGS_ALL: Final = (1 << USER_SHIFT) - 1
 
 FUEL_UNIT: Final = 1_000
 """Steps of SQLite's virtual machine in one unit of fuel; what its progress handler counts in."""
@@ -139,6 +147,11 @@ decode_sessions = msgspec.msgpack.Decoder(list[int]).decode
 decode_answer = msgspec.msgpack.Decoder(Answer).decode
 
 
+def of_user(settings: Settings, user: int) -> Settings:
+    """A connection's settings, and whose connection it is: what its commands carry."""
+    return Settings(settings | user << USER_SHIFT) if user else settings
+
+
 def seal(
     kind: CommandKind,
     body: bytes,
@@ -181,5 +194,6 @@ __all__ = [
     "Value",
     "Why",
     "is_seen",
+    "of_user",
     "seal",
 ]
