@@ -51,8 +51,8 @@ class Admin(AdminServicer):
             "term": server.term,
             "leader": server.leader or None,
             "leader_address": server.leader_address or None,
-            "applied_index": 40 + self._number,
-            "commit_index": 43,
+            "applied_index": 40 + server.moved + self._number,
+            "commit_index": 43 + server.moved,
             "members": self.members(),
         }
         return admin_pb2.StatusReply(json=json.dumps(picture))
@@ -141,6 +141,8 @@ class ShellServer(fake.FakeServer):
     def __init__(self, nodes: int = 1) -> None:
         super().__init__(nodes)
         self.term = 3
+        self.moved = 0
+        """Entries that came since the start."""
         self.named = False
         """Hide the ports, which differ from run to run."""
         self.learners: set[int] = set()

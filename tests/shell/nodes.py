@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -62,6 +63,30 @@ class Nodes:
                 if found.get("role") == "leader" and len(found["members"]) == len(self.addresses):
                     return address
         raise AssertionError("no node leads")
+
+    def until_busy(self, address: str) -> None:
+        """Wait until a node works hard: its processor time grows beyond what asking it costs."""
+        begun, give_up_at = self._work_s(address), time.monotonic() + READY_S
+        while self._work_s(address) < begun + 0.3:
+            assert time.monotonic() < give_up_at, "the node does nothing"
+            self.status(address)
+
+    def until_idle(self, address: str) -> None:
+        """Wait until a node rests, as it does when a long statement has ended."""
+        give_up_at = time.monotonic() + READY_S
+        while True:
+            work_s, at = self._work_s(address), time.monotonic()
+            for _ in range(2):
+                self.status(address)
+            if self._work_s(address) - work_s < 0.05 * (time.monotonic() - at):
+                return
+            assert time.monotonic() < give_up_at, "the node still works"
+
+    def _work_s(self, address: str) -> float:
+        """The processor time that a node has had."""
+        stat = Path(f"/proc/{self.processes[address].pid}/stat").read_text(encoding="utf-8")
+        fields = stat.rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def kill(self, address: str) -> None:
         self.processes[address].send_signal(signal.SIGKILL)

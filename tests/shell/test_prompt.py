@@ -207,12 +207,29 @@ def test_vi_keys_and_other_settings_come_from_the_configuration(
     terminal.type("\r").see("\n73\n1 row\n")
 
 
-def test_status_is_drawn_again_until_control_c(server: ShellServer, open_terminal: Open) -> None:
-    terminal = open_terminal(server.url)
-    terminal.enter(".status --watch 0.1").see("every 0.1 s").see("│ leader │    3 │")
-    server.term = 9
-    terminal.see("│ leader │    9 │")
+def test_status_is_drawn_again_until_control_c(three: ShellServer, open_terminal: Open) -> None:
+    terminal = open_terminal(three.url)
+    terminal.enter(".status --watch 0.1").see("every 0.1 s")
+    assert [row[2:6] for row in _rows(terminal)] == [
+        ("leader", "3", "41", "2"),
+        ("follower", "3", "42", "1"),
+        ("follower", "3", "43", "0"),
+    ]
+    assert all(float(row[6]) > 0 for row in _rows(terminal))
+    three.leader, three.term, three.moved = 2, 9, 1000
+    terminal.see("│ leader   │    9 │    1042 │   1 │")
+    three.kill(3)
+    terminal.see("(no answer from")
+    # All of it in the place of what was there before.
+    assert terminal.screen().count("│ node │") == 1
     terminal.type(CTRL_C).prompted()
+    three.revive(3)
+
+
+def _rows(terminal: Terminal) -> list[tuple[str, ...]]:
+    """The cells of the table on the screen, without its header."""
+    lines = [line for line in terminal.screen().splitlines() if line.startswith("│")]
+    return [tuple(cell.strip() for cell in line.strip("│").split("│")) for line in lines[1:]]
 
 
 async def _run(server: ShellServer, sql: str) -> None:

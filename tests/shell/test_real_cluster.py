@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.shell.nodes import READY_S, Nodes
+from tests.shell.nodes import Nodes
 from tests.shell.terminal import Terminal
 from tests.shell.test_scripting import run
 
@@ -76,30 +75,61 @@ def test_the_verdict_on_a_statement_is_the_clusters(node: Nodes) -> None:
     assert "^^^^^^" in done.stdout
 
 
-def test_control_c_cancels_a_query_that_would_never_end(node: Nodes) -> None:
-    terminal = Terminal(node.url).see("raftsql>")
+ENDLESS = "WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c;"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="nobody tells processor times")
+def test_control_c_ends_an_endless_query_on_the_server_too(node: Nodes) -> None:
+    (address,) = node.addresses
+    terminal = Terminal(node.url).prompted()
     try:
-        endless = "WITH RECURSIVE c(x) AS (VALUES(1) UNION ALL SELECT x + 1 FROM c)"
-        terminal.type(f"{endless} SELECT count(*) FROM c;\r").see("FROM c;")
-        reading = time.monotonic() + READY_S
-        while node.status(node.addresses[0]).get("reads_waiting") and time.monotonic() < reading:
-            pass
+        terminal.type(ENDLESS).see("FROM c;").type("\r")
+        node.until_busy(address)
         terminal.insist("\x03", "cancelled")
+        node.until_idle(address)
         terminal.enter("SELECT 'still ' || 'alive' AS x;").see("still alive │")
     finally:
         terminal.close()
 
 
-def test_the_prompt_goes_on_after_the_leader_is_killed(three_nodes: Nodes) -> None:
-    leader = three_nodes.until_led()
-    terminal = Terminal(three_nodes.url).see("raftsql>").see("term")
+def test_control_c_inside_of_a_transaction_rolls_it_back(node: Nodes) -> None:
+    terminal = Terminal(node.url).prompted()
     try:
         terminal.enter("CREATE TABLE t(a);").see("done")
+        terminal.enter("BEGIN; INSERT INTO t VALUES(1);").see("raftsql*>")
+        terminal.prompted().type(ENDLESS).see("FROM c;").type("\r")
+        terminal.insist("\x03", "the transaction was rolled back")
+        terminal.enter("SELECT count(*) AS left_over FROM t;").see("│         0 │")
+        terminal.enter("INSERT INTO t VALUES(2);").see("1 row changed")
+    finally:
+        terminal.close()
+
+
+def test_the_prompt_goes_on_after_its_node_the_leader_is_killed(three_nodes: Nodes) -> None:
+    leader = three_nodes.until_led()
+    others = [address for address in three_nodes.addresses if address != leader]
+    terminal = Terminal(f"raftsql://{','.join([leader, *others])}/").prompted()
+    try:
+        terminal.see(f"{leader} │ leads")
+        terminal.enter("CREATE TABLE t(a);").see("done").prompted()
         three_nodes.kill(leader)
+        terminal.see(f"{leader} does not answer; now at node").see("leads, term")
         terminal.enter("INSERT INTO t VALUES(1), (2);").see("2 rows changed")
-        terminal.see("leads, term")
         terminal.enter("SELECT sum(a) AS total FROM t;").see("│     3 │")
         terminal.enter(".status").see("no answer from")
+    finally:
+        terminal.close()
+
+
+def test_a_statement_that_is_typed_at_once_finds_the_new_leader(three_nodes: Nodes) -> None:
+    leader = three_nodes.until_led()
+    terminal = Terminal(three_nodes.url).prompted()
+    try:
+        terminal.enter("CREATE TABLE t(a);").see("done").prompted()
+        terminal.type("INSERT INTO t VALUES(1), (2);")
+        three_nodes.kill(leader)
+        terminal.type("\r").see("2 rows changed")
+        terminal.enter("SELECT count(*) AS counted FROM t;").see("│       2 │")
     finally:
         terminal.close()
 

@@ -54,7 +54,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
 @pytest.fixture
 def terminal(cluster: Nodes) -> Iterator[Terminal]:
     first = next(each for each in cluster.addresses if cluster.status(each)["node_id"] == 1)
-    terminal = Terminal(f"raftsql://{first}/", columns=90, lines=26)
+    terminal = Terminal(f"raftsql://{first}/", columns=96, lines=26)
     yield terminal.prompted().see("leader 3")
     terminal.close()
 
