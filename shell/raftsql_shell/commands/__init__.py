@@ -77,7 +77,7 @@ def find(name: str) -> Registered:
     begun = [each for each in known if each.startswith(name)] if len(name) > 1 else []
     if len(begun) == 1:
         return known[begun[0]]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.65)
     hint = f"did you mean {begun[0] if begun else close[0]}?" if begun or close else "try .help"
     raise CommandError(f"there is no command {name}; {hint}")
 

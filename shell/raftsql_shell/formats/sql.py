@@ -22,8 +22,9 @@ def insert(columns: Sequence[str], batches: Batches, look: Look) -> Iterator[str
     """A statement for each row that would insert it again."""
     names = f"({','.join(name(each, KEYWORDS) for each in columns)})" if look.headers else ""
     start = f"INSERT INTO {name(look.table, KEYWORDS)}{names} VALUES("
+    between = f");\n{start}"
     for batch in batches:
-        yield "".join([f"{start}{values});\n" for values in _literals(batch)])
+        yield start + between.join(_literals(batch)) + ");\n"
 
 
 def _literals(batch: list[Row]) -> Iterator[str]:
@@ -35,6 +36,8 @@ def _column(values: Sequence[Any]) -> list[str]:
     kinds = set(map(type, values))
     if kinds == {int}:
         return list(map(str, values))
+    if kinds == {float}:
+        return [text.replace("inf", "9.0e999") for text in map(repr, values)]
     if kinds == {str}:
         joined = "".join(values)
         if "'" not in joined and "\0" not in joined:
