@@ -20,6 +20,7 @@ from raftsql.database.errors import MachineStopped
 from raftsql.server import listening, logs, readiness
 from raftsql.server.certificates import tls_of
 from raftsql.server.configuration import Configuration
+from raftsql.server.ending import last_words
 from raftsql.server.forming import CannotJoin, Forming
 from raftsql.server.host import Host
 from raftsql.server.metrics import Metrics
@@ -51,7 +52,7 @@ def run(configuration: Configuration, read: Callable[[], Configuration]) -> int:
     try:
         return _run_loop(configuration, read)
     except CANNOT_START as error:
-        print(f"raftsql serve: {error}", file=sys.stderr)
+        _say_last(error, settings)
         return 1
 
 
@@ -101,13 +102,20 @@ async def _serve(configuration: Configuration, read: Callable[[], Configuration]
         supervisor.tell("STOPPING=1")
         await vitals.enter_graceful_shutdown()
         await host.hand_over()
-        return 1 if runner.failure else 0
+        if runner.failure is None:
+            return 0
+        _say_last(runner.failure, settings)
+        return 1
     finally:
         supervisor.close()
         await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
         if web is not None:
             await web.close()
         await host.close()
+
+
+def _say_last(failure: BaseException, settings: ServeSettings) -> None:
+    print(f"raftsql serve: {last_words(failure, settings.data_dir)}", file=sys.stderr)
 
 
 def _web(host: Host, metrics: Metrics, address: str) -> Web | None:
