@@ -57,12 +57,9 @@ class Nodes:
         """One node's picture of itself."""
         return self._all([node], timeout)[0]
 
-    def picture(self, node: str) -> dict[str, Any]:
-        """The same, of a node that has to answer."""
-        seen = self.status(node)
-        if not seen.picture:
-            raise CommandError(seen.problem)
-        return seen.picture
+    def metrics(self, node: str) -> str:
+        """What a node counts, as Prometheus' text."""
+        return str(self._one(node, lambda stub: stub.Metrics, admin_pb2.MetricsRequest()).text)
 
     def pictures(self) -> list[Seen]:
         """All nodes of the cluster, asked at the same time: members, and who was named."""
@@ -112,11 +109,8 @@ class Nodes:
 
     def snapshot(self, node: str) -> tuple[int, int]:
         """Make a node's database durable, and drop the log that it replaces; both up to where."""
-        stub = AdminStub(self._channel(node))
-        try:
-            reply = stub.Compact(admin_pb2.CompactRequest(), timeout=SNAPSHOT_SECONDS)
-        except grpc.RpcError as error:
-            raise CommandError(_problem(error, node)) from error
+        request = admin_pb2.CompactRequest()
+        reply = self._one(node, lambda stub: stub.Compact, request, seconds=SNAPSHOT_SECONDS)
         return int(reply.durable_upto), int(reply.dropped_upto)
 
     def verify(self) -> dict[str, Any]:
@@ -141,6 +135,20 @@ class Nodes:
             yield admin_pb2.RestorePart(digest=digest.digest(), last=True)
 
         return self._stream(node, lambda stub: stub.Restore(requests()))
+
+    def _one(
+        self,
+        node: str,
+        call: Callable[[AdminStub], Callable[..., Any]],
+        request: Any,
+        *,
+        seconds: float = ASK_SECONDS,
+    ) -> Any:
+        """Ask this node, and no other."""
+        try:
+            return call(AdminStub(self._channel(node)))(request, timeout=seconds)
+        except grpc.RpcError as error:
+            raise CommandError(_problem(error, node)) from error
 
     def _stream(self, node: str, call: Callable[[AdminStub], Iterator[Any]]) -> Iterator[Any]:
         try:

@@ -1,69 +1,96 @@
-"""A node's counters as a table that a person can read.
+"""A node's metrics as a table that a person can read.
 
-What can be counted is found in the node's picture of itself, whatever it holds: a server that is
-newer than this shell shows its new counters too, only without words about them.
+They come as Prometheus' text, of which a person wants less: a histogram is shown as how often,
+its median and its 99th percentile, and what tells of the Python beneath is left out.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Final
 
 from raftsql_shell.look import Row
 
-ABOUT: Final = {
-    "term": "elections so far, about",
-    "first_index": "the log begins with this entry",
-    "last_index": "the last entry of the log",
-    "stored_index": "the last one that is safe on this disk",
-    "commit_index": "the last one that is safe on a majority",
-    "applied_index": "the last one that is in the database",
-    "unapplied_entries": "committed, and not in the database yet",
-    "log_entries": "how long the log is",
-    "age_ms": "how old a stale read may be here",
-    "writes_waiting": "proposed here, and not answered yet",
-    "reads_waiting": "reads that wait for their place in the log",
-    "transactions_open": "transactions that hold the writer",
-    "transactions_waiting": "transactions that wait for it",
-    "database_bytes": "the database's file",
-    "wal_bytes": "what is not in that file yet",
-    "compactions": "times that the log was shortened",
-    "lease": "1 while reads need not ask the others",
-    "members": "nodes in the cluster",
-    "voters": "those that vote",
-}
-_NAMES: Final = ("node_id", "leader", "pid", "transferring_to")
-"""Numbers that count nothing."""
+COLUMNS: Final = ("metric", "value", "median ms", "99% ms")
+PREFIX: Final = "raftsql_"
+_KEPT: Final = (PREFIX, "process_")
+_SAMPLE: Final = re.compile(r"([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)")
+_LABEL: Final = re.compile(r'(\w+)="((?:\\.|[^"\\])*)"')
+_PART: Final = re.compile(r"_(bucket|count|sum)\Z")
 
 
-def rows(picture: dict[str, Any], pattern: str = "") -> list[Row]:
-    """Name, value and meaning of each counter whose name holds the pattern."""
-    return [
-        (name, value, ABOUT.get(name))
-        for name, value in _counters(picture)
-        if pattern.casefold().strip("%*") in name
-    ]
+@dataclass(slots=True)
+class Histogram:
+    """How often something happened, and how many of those took no longer than each bound."""
+
+    buckets: list[tuple[float, float]] = field(default_factory=list)
+    count: float = 0.0
+
+    def quantile(self, part: float) -> float | None:
+        """What this part stayed under, as if those between two bounds were spread evenly."""
+        wanted, low, below = self.count * part, 0.0, 0.0
+        if not self.count:
+            return None
+        for bound, upto in self.buckets:
+            if upto >= wanted and upto > below:
+                if bound == float("inf"):
+                    return low
+                return low + (bound - low) * (wanted - below) / (upto - below)
+            low, below = bound, upto
+        return None
 
 
-def _counters(picture: dict[str, Any]) -> Iterator[tuple[str, float]]:
-    for name, value in picture.items():
-        if name in _NAMES:
+def rows(text: str, pattern: str = "") -> tuple[list[Row], dict[str, str]]:
+    """A row for each metric whose name holds the pattern, and what their names mean."""
+    helps = dict(re.findall(r"^# HELP (\S+) (.*)$", text, re.MULTILINE))
+    kinds = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+    wanted = pattern.casefold().strip("%*")
+    found: list[Row] = []
+    about: dict[str, str] = {}
+    for name, labels, value in _values(text, kinds):
+        shown = name.removeprefix(PREFIX)
+        if wanted not in shown or not name.startswith(_KEPT) or name.endswith("_info"):
             continue
-        yield from _numbers(name, value)
-        if name == "applied_index" and "commit_index" in picture:
-            yield "unapplied_entries", max(0, picture["commit_index"] - value)
-        if name == "last_index" and "first_index" in picture:
-            yield "log_entries", value - picture["first_index"] + 1
-    members = picture.get("members", [])
-    yield "members", len(members)
-    yield "voters", sum(bool(member["voter"]) for member in members)
+        about[shown] = helps.get(name, "")
+        found.append((shown + labels, *_shown(value)))
+    return found, about
 
 
-def _numbers(name: str, value: Any) -> Iterator[tuple[str, float]]:
-    if isinstance(value, bool):
-        yield name, int(value)
-    elif isinstance(value, int | float):
-        yield name, value
-    elif isinstance(value, dict):
-        for inner, each in value.items():
-            yield from _numbers(f"{name}.{inner}", each)
+def _values(text: str, kinds: dict[str, str]) -> Iterator[tuple[str, str, float | Histogram]]:
+    """Each metric once, with its labels; the samples of a histogram are brought together."""
+    histograms: dict[tuple[str, str], Histogram] = {}
+    for line in text.splitlines():
+        sample = _SAMPLE.match(line)
+        if sample is None or line.startswith("#"):
+            continue
+        name, value = sample[1], float(sample[3])
+        labels = dict(_LABEL.findall(sample[2] or ""))
+        base = _PART.sub("", name)
+        if kinds.get(base) != "histogram":
+            yield name, _listed(labels), value
+            continue
+        bound = labels.pop("le", None)
+        key = (base, _listed(labels))
+        histogram = histograms.setdefault(key, Histogram())
+        if bound is not None:
+            histogram.buckets.append((float(bound), value))
+        elif name.endswith("_count"):
+            histogram.count = value
+        else:  # The sum comes last.
+            yield base, key[1], histogram
+
+
+def _listed(labels: dict[str, str]) -> str:
+    return " " + " ".join(f"{name}={value}" for name, value in labels.items()) if labels else ""
+
+
+def _shown(value: float | Histogram) -> tuple[float, float | None, float | None]:
+    if not isinstance(value, Histogram):
+        return (int(value) if value.is_integer() else value), None, None
+    return int(value.count), _milliseconds(value.quantile(0.5)), _milliseconds(value.quantile(0.99))
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 3)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TextIO
 
 from raftsql_shell import commands
@@ -158,9 +159,11 @@ class Shell:
         """Write a result in the mode that is set."""
         self.output.write(format_of(mode or self.look.mode)(columns, rows, self.look))
 
-    def table(self, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        """Write a small result of a command's own."""
-        self.show(columns, iter([list(rows)] if rows else []))
+    def table(self, columns: Sequence[str], rows: Sequence[Row], *, blank: bool = False) -> None:
+        """Write a small result of a command's own; what is NULL in it may be left blank."""
+        look = replace(self.look, null="") if blank and self.look.null is None else self.look
+        written = format_of(look.mode)(columns, iter([list(rows)] if rows else []), look)
+        self.output.write(written)
 
     def text(self, text: str) -> None:
         """Write a text that is data."""

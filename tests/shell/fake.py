@@ -21,6 +21,33 @@ VERDICTS = {
 }
 
 
+METRICS = """\
+# HELP raftsql_build_info what runs here
+# TYPE raftsql_build_info gauge
+raftsql_build_info{version="1"} 1.0
+# HELP raftsql_raft_term the term that the node is in
+# TYPE raftsql_raft_term gauge
+raftsql_raft_term 3.0
+# HELP raftsql_statement_seconds from a request to its answer
+# TYPE raftsql_statement_seconds histogram
+raftsql_statement_seconds_bucket{kind="read",le="0.001"} 90.0
+raftsql_statement_seconds_bucket{kind="read",le="0.002"} 100.0
+raftsql_statement_seconds_bucket{kind="read",le="+Inf"} 100.0
+raftsql_statement_seconds_count{kind="read"} 100.0
+raftsql_statement_seconds_sum{kind="read"} 0.06
+raftsql_statement_seconds_bucket{kind="write",le="0.001"} 0.0
+raftsql_statement_seconds_bucket{kind="write",le="+Inf"} 0.0
+raftsql_statement_seconds_count{kind="write"} 0.0
+raftsql_statement_seconds_sum{kind="write"} 0.0
+# HELP process_cpu_seconds_total Total user and system CPU time spent in seconds.
+# TYPE process_cpu_seconds_total counter
+process_cpu_seconds_total 1.25
+# HELP python_gc_collections_total Number of times this generation was collected
+# TYPE python_gc_collections_total counter
+python_gc_collections_total{generation="0"} 42.0
+"""
+
+
 class Admin(AdminServicer):
     """What one fake node says of itself; the changes that it is asked for are remembered."""
 
@@ -109,6 +136,9 @@ class Admin(AdminServicer):
             return
         self._server.restored = True
         yield admin_pb2.RestoreProgress(index=44)
+
+    async def Metrics(self, _: Any, context: Any) -> Any:
+        return admin_pb2.MetricsReply(text=METRICS)
 
     async def Compact(self, _: Any, context: Any) -> Any:
         return admin_pb2.CompactReply(dropped_upto=17, durable_upto=40 + self._number)

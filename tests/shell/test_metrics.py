@@ -1,51 +1,41 @@
-"""Counters are read off whatever a node says of itself."""
+"""Metrics are read off Prometheus' text, and the telling part is kept."""
 
 from __future__ import annotations
 
-from raftsql_shell.metrics import rows
+import pytest
 
-PICTURE = {
-    "node_id": 3,
-    "version": "1.0",
-    "term": 7,
-    "first_index": 11,
-    "last_index": 20,
-    "applied_index": 18,
-    "commit_index": 20,
-    "lease": True,
-    "failure": None,
-    "verified": {"index": 15, "equal": True, "differences": []},
-    "members": [{"voter": True}, {"voter": False}],
-}
+from raftsql_shell.metrics import Histogram, rows
+from tests.shell.fake import METRICS
 
 
-def values(pattern: str = "") -> dict[str, object]:
-    return {name: value for name, value, _ in rows(PICTURE, pattern)}
-
-
-def test_what_counts_nothing_is_left_out() -> None:
-    assert not {"node_id", "version", "failure"} & set(values())
-
-
-def test_switches_and_what_lies_deeper_are_numbers_too() -> None:
-    found = values()
-    assert found["lease"] == 1
-    assert found["verified.index"] == 15
-    assert found["verified.equal"] == 1
-
-
-def test_what_follows_from_others_is_reckoned() -> None:
-    found = values()
-    assert found["unapplied_entries"] == 2
-    assert found["log_entries"] == 10
-    assert (found["members"], found["voters"]) == (2, 1)
+def test_what_a_person_wants_is_kept_under_short_names() -> None:
+    found, about = rows(METRICS)
+    assert [row[0] for row in found] == [
+        "raft_term",
+        "statement_seconds kind=read",
+        "statement_seconds kind=write",
+        "process_cpu_seconds_total",
+    ]
+    assert about["statement_seconds"] == "from a request to its answer"
 
 
 def test_a_pattern_is_a_part_of_a_name() -> None:
-    assert set(values("INDEX")) == {
-        *("first_index", "last_index", "applied_index", "commit_index", "verified.index"),
-    }
+    found, about = rows(METRICS, "TERM")
+    assert found == [("raft_term", 3, None, None)]
+    assert about == {"raft_term": "the term that the node is in"}
 
 
-def test_a_counter_that_nobody_knows_is_shown_without_words() -> None:
-    assert rows({"frobs": 4}, "frob") == [("frobs", 4, None)]
+def test_a_histogram_is_a_count_and_two_percentiles() -> None:
+    found, _ = rows(METRICS, "statement")
+    assert found[0][1:] == (100, pytest.approx(0.556), pytest.approx(1.9))
+    assert found[1][1:] == (0, None, None)
+
+
+def test_a_label_may_hold_anything() -> None:
+    found, _ = rows('raftsql_odd{a="x \\"} 5",b="}"} 7\n')
+    assert [row[1] for row in found] == [7]
+
+
+def test_what_lies_beyond_the_last_bound_is_that_bound() -> None:
+    histogram = Histogram([(0.5, 1.0), (float("inf"), 10.0)], 10.0)
+    assert histogram.quantile(0.99) == 0.5

@@ -40,15 +40,15 @@ def status(shell: Shell, arguments: list[str]) -> None:
         raise CommandError("usage: .status [--watch] [SECONDS]")
     with _nodes(shell) as nodes:
         if not watch:
-            shell.table(COLUMNS, rows_of(nodes.pictures()))
+            shell.table(STATUS_COLUMNS, rows_of(nodes.pictures()))
             return
         from raftsql_shell.watching import repeat, seconds_of
 
         pause_s = seconds_of(arguments[1]) if len(arguments) > 1 else 1.0
-        repeat(shell, pause_s, lambda: shell.table(COLUMNS, rows_of(nodes.pictures())))
+        repeat(shell, pause_s, lambda: shell.table(STATUS_COLUMNS, rows_of(nodes.pictures())))
 
 
-COLUMNS = ("node", "address", "role", "term", "applied", "lag", "latency ms")
+STATUS_COLUMNS = ("node", "address", "role", "term", "applied", "lag", "latency ms")
 
 
 def rows_of(seen: list[Seen]) -> list[Row]:
@@ -190,18 +190,21 @@ def verify(shell: Shell, arguments: list[str]) -> None:
 
 @command(".metrics [PATTERN]")
 def metrics(shell: Shell, arguments: list[str]) -> None:
-    """Show the connected node's counters.
+    """Show what the connected node counts.
 
-    PATTERN is a part of their names. `.status` shows all nodes, and what matters most of them.
+    PATTERN is a part of the names to show; what they mean is said then too. For what takes time,
+    the value is how often it happened. `raftsql serve --http` gives the same to Prometheus.
     """
-    from raftsql_shell.metrics import rows
+    from raftsql_shell.metrics import COLUMNS, rows
 
     with _nodes(shell) as nodes:
-        address = shell.session.node
-        found = rows(nodes.picture(address), arguments[0] if arguments else "")
+        text = nodes.metrics(shell.session.node)
+    found, about = rows(text, *arguments)
     if not found:
-        raise CommandError(f"no counter has {arguments[0]} in its name")
-    shell.table(("counter", "value", "about"), found)
+        raise CommandError(f"no metric has {arguments[0]} in its name")
+    shell.table(COLUMNS, found, blank=True)
+    for name, meaning in about.items() if arguments else ():
+        shell.note(f"{name}: {meaning}")
 
 
 def _address(shell: Shell, nodes: Nodes, arguments: list[str]) -> str:
