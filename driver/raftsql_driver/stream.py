@@ -62,6 +62,8 @@ OPTIONS: Final = [
 SILENCE_S: Final = 1.5
 """A node that owes answers and says nothing for so long is asked a question that costs it nothing;
 after as long again it counts as lost. A stopped process or a cut cable ends no stream by itself."""
+IDLE_TURNS_MAX: Final = 2
+"""Turns of the loop in which nobody came: then whoever has come goes alone."""
 LEAVE_S: Final = 0.01
 """gRPC's thread needs a moment to hand over the end of a cancelled call."""
 
@@ -93,6 +95,8 @@ class Stream:
         self._pending: dict[int, Ticket] = {}
         self._waiting: list[Any] = []
         self._wake = asyncio.Event()
+        self._woken = 0
+        """Of those answered by the last message, how many may ask again at once."""
         loop = self._loop = asyncio.get_running_loop()
         self._heard_at = 0.0
         self._watch: asyncio.TimerHandle | None = None
@@ -115,6 +119,7 @@ class Stream:
             self._pending.pop(frame.id, None)
         if not self._waiting:
             self._wake.set()
+        self._woken -= 1
         self._waiting.append(frame)
 
     def _look(self) -> None:
@@ -146,10 +151,25 @@ class Stream:
             while True:
                 await self._wake.wait()
                 self._wake.clear()
+                if self._woken > 0:
+                    await self._gather()
                 while self._waiting:
                     await self._call.write(Frames(batch=encode(self._batch())))
         except (grpc.RpcError, asyncio.InvalidStateError) as error:
             await self._broken(error)
+
+    async def _gather(self) -> None:
+        """Let those who were answered together ask together, as long as more of them come.
+
+        Threads wake one after the other, and each would have a message of its own. A turn of the
+        loop gives way to those that are ready; none is waited for.
+        """
+        idle = 0
+        while self._woken > 0 and idle < IDLE_TURNS_MAX:
+            before = len(self._waiting)
+            await asyncio.sleep(0)
+            idle = 0 if len(self._waiting) > before else idle + 1
+        self._woken = 0
 
     def _batch(self) -> list[Any]:
         """All that waits, or as much of it as one message may hold."""
@@ -171,7 +191,9 @@ class Stream:
                     await self._broken(None)
                     return
                 self._heard_at = self._loop.time()
-                for frame in decode_server_frames(message.batch):
+                batch = decode_server_frames(message.batch)
+                self._woken = len(batch)
+                for frame in batch:
                     if isinstance(frame, Leader):
                         self.on_leader(frame)
                         continue
@@ -229,14 +251,17 @@ async def _reason(call: Any, error: Exception | None) -> str:
     return details or f"the node ended the stream ({code.name})"
 
 
-async def open_stream(node: str, address: Address, patience_s: float = 60.0) -> Stream:
-    """Say hello to a node and be welcomed. Raises Unavailable when it can't be reached."""
+async def open_stream(
+    node: str, address: Address, patience_s: float = 60.0, token: str = ""
+) -> Stream:
+    """Say hello to a node and be welcomed, by a token that an earlier welcome gave, or else by the
+    password. Raises Unavailable when it can't be reached."""
     seconds = min(patience_s, address.connect_timeout)
     channel = _channel(node, address)
     call = ClientStub(channel).Connect()
     try:
         async with asyncio.timeout(seconds):
-            welcome = await _shake_hands(call, node, address)
+            welcome = await _shake_hands(call, node, address, token)
     except TimeoutError:
         await _give_up(channel, call)
         raise Unavailable(f"{node}: no answer to the greeting within {seconds:g} s") from None
@@ -272,9 +297,9 @@ def _content(path: str) -> bytes | None:
         raise InterfaceError(f"{path}: {error.strerror}") from error
 
 
-async def _shake_hands(call: Any, node: str, address: Address) -> Welcome:
-    token = f"{address.user}:{address.password}" if address.user else ""
-    hello = Hello(PROTOCOL, address.application_name or "raftsql-python", token)
+async def _shake_hands(call: Any, node: str, address: Address, token: str) -> Welcome:
+    password = f"{address.user}:{address.password}" if address.user else ""
+    hello = Hello(PROTOCOL, address.application_name or "raftsql-python", token or password)
     try:
         await call.write(Frames(batch=encode([hello])))
         message = await call.read()
@@ -304,7 +329,7 @@ async def _shake_hands(call: Any, node: str, address: Address) -> Welcome:
 async def _unwelcome(call: Any, node: str, error: Exception | None) -> Exception:
     reason = f"{node}: {await _reason(call, error)}"
     code = error.code() if isinstance(error, grpc.aio.AioRpcError) else await call.code()
-    if code is grpc.StatusCode.UNAUTHENTICATED:
+    if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
         return AuthenticationFailed(reason)
     if code in (grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.INVALID_ARGUMENT):
         return InterfaceError(reason)

@@ -124,3 +124,19 @@ async def test_a_grpc_server_of_another_kind_is_named(unused_tcp_port: int) -> N
 async def test_a_certificate_that_is_not_there_is_named() -> None:
     with pytest.raises(InterfaceError, match="no-such-file"):
         await open_stream("127.0.0.1:1", parse("", {"sslrootcert": "/no-such-file"}))
+
+
+async def test_those_who_were_answered_together_ask_together(server: FakeServer) -> None:
+    """As threads do: each wakes, and asks, in a turn of the loop of its own."""
+    stream = await opened(server)
+    stream._woken = 4
+    tickets = [future() for _ in range(5)]
+    for number, ticket in enumerate(tickets[:4]):
+        stream.submit(question(number), ticket)
+        assert len(stream._waiting) == number + 1, "none of them left alone"
+        await asyncio.sleep(0)
+    await asyncio.gather(*tickets[:4])
+    assert stream._woken == 4, "one message brought all their answers"
+    stream.submit(question(4), tickets[4])
+    await tickets[4]  # Nobody else came, and it was not kept waiting.
+    await stream.close()
