@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from raftsql_driver.types import TimeFromTicks as TimeFromTicks
     from raftsql_driver.types import Timestamp as Timestamp
     from raftsql_driver.types import TimestampFromTicks as TimestampFromTicks
+    from raftsql_driver.verdict import Verdict as Verdict
 
 _HOMES: Final = {
     "sync": "connect Connection Cursor",
@@ -78,6 +79,7 @@ _HOMES: Final = {
     "convert": "register_adapter register_converter PrepareProtocol PARSE_DECLTYPES PARSE_COLNAMES",
     "types": "Date Time Timestamp DateFromTicks TimeFromTicks TimestampFromTicks Binary "
     "STRING BINARY NUMBER DATETIME ROWID",
+    "verdict": "Verdict",
     "errors": "Warning Error InterfaceError DatabaseError DataError OperationalError "
     "IntegrityError InternalError ProgrammingError NotSupportedError Unavailable TimedOut "
     "QueryCancelled TooStale AuthenticationFailed OutcomeUnknown AnswerLost SerializationFailure "

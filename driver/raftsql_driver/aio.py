@@ -16,6 +16,7 @@ from raftsql_driver.cursor import BaseCursor
 from raftsql_driver.errors import Error
 from raftsql_driver.flows import Ask, Flow, Pause, Send, Step
 from raftsql_driver.rows import RowFactory
+from raftsql_driver.verdict import Verdict
 
 T = TypeVar("T")
 
@@ -149,6 +150,10 @@ class AsyncConnection(BaseConnection):
     ) -> AsyncCursor:
         """Run several statements as one, and return a cursor without rows."""
         return await self.cursor().executescript(script, timeout=timeout)
+
+    async def examine(self, sql: str, /, *, strict: bool = False) -> Verdict:
+        """Ask what the cluster would say to a statement, without running it."""
+        return await self._run(self._examine(sql, strict))
 
     async def commit(self) -> None:
         """Make the transaction durable everywhere."""

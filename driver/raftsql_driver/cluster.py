@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
-from raftsql_driver.errors import Unavailable
+from raftsql_driver.errors import AuthenticationFailed, Unavailable
 from raftsql_driver.flows import Ask, Lost, Send, State, Wait
 from raftsql_driver.routes import Routes
 from raftsql_proto.frames import Cancel, Leader, Welcome
@@ -36,6 +36,12 @@ class Cluster:
         self.state = State(Routes(address.nodes), time.monotonic)
         self.streams: dict[str, Stream] = {}
         self.welcome: Welcome | None = None
+        self._token = ""
+        """What a welcome gave in place of the password, which costs the nodes a tenth of a second
+        to check."""
+        self._token_until = 0.0
+        self.node_ids: dict[str, int] = {}
+        """By address: the numbers of nodes that were greeted."""
         self._opening: dict[str, asyncio.Task[Stream | Lost]] = {}
         self._users = 0
         self._closer: asyncio.TimerHandle | None = None
@@ -89,22 +95,34 @@ class Cluster:
         return await asyncio.shield(task)
 
     async def _open(self, node: str) -> Stream | Lost:
-        from raftsql_driver.stream import open_stream
-
         routes = self.state.routes
         try:
             alone = len(routes.nodes) == 1
-            stream = await open_stream(node, self.address, 60.0 if alone else GREETING_S)
+            stream = await self._greet(node, 60.0 if alone else GREETING_S)
         except Unavailable as error:
             routes.unreachable(node, time.monotonic())
             return Lost(str(error), sent=False)
         welcome = self.welcome = stream.welcome
+        if welcome.token:
+            self._token = welcome.token
+            self._token_until = time.monotonic() + welcome.token_seconds * 0.9
+        self.node_ids[node] = welcome.node
         stream.on_close = self._stream_closed
         stream.on_leader = self._leader_changed
         self.streams[node] = stream
         routes.reached(node)
         routes.learned(welcome.leader, welcome.members.values(), time.monotonic())
         return stream
+
+    async def _greet(self, node: str, patience_s: float) -> Stream:
+        from raftsql_driver.stream import open_stream
+
+        if self._token and time.monotonic() < self._token_until:
+            try:
+                return await open_stream(node, self.address, patience_s, self._token)
+            except AuthenticationFailed:
+                self._token = ""  # The password may be another now, and this one the right one.
+        return await open_stream(node, self.address, patience_s)
 
     def _stream_closed(self, stream: Stream) -> None:
         if self.streams.get(stream.node) is stream:

@@ -22,6 +22,7 @@ from raftsql_driver.errors import (
     TransactionLost,
 )
 from raftsql_driver.statements import Control, Text, look_at
+from raftsql_driver.verdict import Verdict
 from raftsql_proto.frames import Begin, Column, Run, Statement, Work
 from raftsql_proto.frames import encode as encode_body
 
@@ -39,6 +40,8 @@ CHUNK_BYTES_MAX: Final = 1 << 20
 """Their size: a command is one entry of the log, and one message."""
 FIRST_CHUNK_ROWS: Final = 500
 """So many rows tell how large the others may be."""
+BODY_BYTES_MAX: Final = 64 << 20
+"""What a node takes in one request. It would be refused there, after a long way."""
 
 _BEGINS: Final = {
     "": Begin.DEFERRED,
@@ -95,6 +98,8 @@ class BaseConnection:
         self._transaction: transaction.Transaction | None = None
         self._by_savepoint = False
         """The transaction was begun by SAVEPOINT, and ends with its RELEASE."""
+        self._node = ""
+        """Who answered last."""
         self._owner = 0
         """The thread that began the transaction."""
         self._closed = False
@@ -117,6 +122,21 @@ class BaseConnection:
     def in_transaction(self) -> bool:
         """Whether there is something to commit or roll back."""
         return self._transaction is not None
+
+    @property
+    def transaction_lost(self) -> bool:
+        """Whether the cluster rolled the transaction back: nothing but `rollback()` works then."""
+        return self._transaction is not None and self._transaction.lost is not None
+
+    @property
+    def node(self) -> str:
+        """The node that answered last, as host:port; before that, the one to be asked."""
+        return self._node or self._cluster.state.routes.home
+
+    @property
+    def node_id(self) -> int | None:
+        """That node's number in the cluster; None where it has not been greeted yet."""
+        return self._cluster.node_ids.get(self.node)
 
     @property
     def total_changes(self) -> int:
@@ -188,7 +208,20 @@ class BaseConnection:
             self._note(text, answered)
             cursor._take(text, answered)
 
+    def _examine(self, sql: str, strict: bool) -> Flow[Verdict]:
+        """Ask for a verdict; no transaction is begun, or needed, for it."""
+        self._usable()
+        deadline = self._deadline(None)
+        found = yield from flows.examine(self._cluster.state, _checked(sql), strict, deadline)
+        return Verdict(found.verdict, found.kind, found.detail, found.position, found.length)
+
     def _run_of(self, body: bytes, consistency: str | None, work: int = Work.EXECUTE) -> Run:
+        if len(body) > BODY_BYTES_MAX:
+            raise DataError(
+                f"the statement and its values take {len(body)} bytes, and a node takes at most "
+                f"{BODY_BYTES_MAX} at once: split the value over several rows, or the rows over "
+                "several statements"
+            )
         return Run(
             id=0,
             work=work,
@@ -220,6 +253,7 @@ class BaseConnection:
 
     def _note(self, text: Text, answered: Answered) -> None:
         """Remember what SQLite remembers for a connection."""
+        self._node = answered.node
         if answered.index > self._token:
             self._token = answered.index
         done = answered.done
@@ -423,23 +457,24 @@ def _checked(sql: str) -> str:
 
 def _chunks(sql: str, rows: Iterator[Any]) -> Iterator[bytes]:
     """Bodies for many rows, each under the bounds; the first tells how many rows fit."""
-    number = FIRST_CHUNK_ROWS
+    number, before = FIRST_CHUNK_ROWS, 0
     while taken := list(islice(rows, number)):
-        checked = convert.rows(taken)
-        bodies = list(_halved(sql, checked))
+        checked = convert.rows(taken, before)
+        bodies = list(_halved(sql, checked, before))
+        before += len(taken)
         size_bytes = max(1, sum(map(len, bodies)) // len(taken))
         number = max(1, min(CHUNK_ROWS_MAX, CHUNK_BYTES_MAX * 9 // 10 // size_bytes))
         yield from bodies
 
 
-def _halved(sql: str, rows: list[Any]) -> Iterator[bytes]:
-    body = convert.pack(sql, rows, suspect=True)
+def _halved(sql: str, rows: list[Any], first: int) -> Iterator[bytes]:
+    body = convert.pack(sql, rows, suspect=True, first=first)
     if len(body) <= CHUNK_BYTES_MAX or len(rows) == 1:
         yield body
         return
     middle = len(rows) // 2
-    yield from _halved(sql, rows[:middle])
-    yield from _halved(sql, rows[middle:])
+    yield from _halved(sql, rows[:middle], first)
+    yield from _halved(sql, rows[middle:], first + middle)
 
 
 class TransactionBlock:

@@ -84,13 +84,20 @@ def parameters(given: Parameters | None) -> Packed | None:
     return [_value(name, value) for name, value in enumerate(given, 1)]
 
 
-def rows(given: list[Any]) -> list[Any]:
-    """The same for many rows at once, quickly where all of them are plain."""
+def rows(given: list[Any], first: int = 0) -> list[Any]:
+    """The same for many rows at once, quickly where all of them are plain.
+
+    `first` is the number of the first of them, for errors.
+    """
     kinds = set(map(type, given))
     if kinds <= {tuple, list} and PLAIN.issuperset(map(type, chain.from_iterable(given))):
         return given
+    return _one_by_one(given, first)
+
+
+def _one_by_one(given: list[Any], first: int) -> list[Any]:
     checked = []
-    for number, row in enumerate(given):
+    for number, row in enumerate(given, first):
         try:
             checked.append(parameters(row))
         except (DataError, ProgrammingError) as error:
@@ -101,8 +108,8 @@ def rows(given: list[Any]) -> list[Any]:
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-def pack(sql: str, packed: Any, *, suspect: bool = False) -> bytes:
-    """The body of a request. `suspect`: integers have not been looked at one by one."""
+def pack(sql: str, packed: Any, *, suspect: bool = False, first: int = 0) -> bytes:
+    """The body of a request. `suspect`: rows, whose integers have not been looked at one by one."""
     try:
         body = _encode((sql, packed))
     except UnicodeEncodeError as error:
@@ -111,10 +118,11 @@ def pack(sql: str, packed: Any, *, suspect: bool = False) -> bytes:
             "pass bytes, or decode it with errors='replace'"
         ) from error
     except OverflowError as error:
+        if suspect:
+            _one_by_one(packed, first)
         raise DataError(f"an integer does not fit into SQLite's 64 bits: {error}") from error
     if suspect and _UINT64 in body:
-        for row in packed:
-            parameters(row)
+        _one_by_one(packed, first)
     return body
 
 

@@ -19,6 +19,7 @@ from raftsql_driver.errors import Error, ProgrammingError, Unavailable
 from raftsql_driver.flows import Ask, Flow, Pause, Send, Step
 from raftsql_driver.loop import Background, background
 from raftsql_driver.rows import RowFactory
+from raftsql_driver.verdict import Verdict
 
 T = TypeVar("T")
 _AT_WORK: Final = "thread"
@@ -161,6 +162,10 @@ class Connection(BaseConnection):
     def executescript(self, script: str, /, *, timeout: float | None = None) -> Cursor:
         """Run several statements as one, and return a cursor without rows."""
         return self.cursor().executescript(script, timeout=timeout)
+
+    def examine(self, sql: str, /, *, strict: bool = False) -> Verdict:
+        """Ask what the cluster would say to a statement, without running it."""
+        return self._run(self._examine(sql, strict))
 
     def commit(self) -> None:
         """Make the transaction durable everywhere."""
