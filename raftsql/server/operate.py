@@ -54,14 +54,19 @@ def status(address: str, *, timeout: float = 5.0) -> str:
     return str(reply.json)
 
 
-def run(name: str, parser: argparse.ArgumentParser, arguments: list[str]) -> int:
-    """Parse, ask, print; the exit code."""
+def add_flags(name: str, parser: argparse.ArgumentParser) -> None:
+    """What a command can be told."""
     parser.add_argument(
         "--url", default=os.environ.get("RAFTSQL_URL", DEFAULT_URL),
         help=f"the cluster, or one node as host:port (default: $RAFTSQL_URL or {DEFAULT_URL})",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
     _FLAGS.get(name, lambda _: None)(parser)
+
+
+def run(name: str, parser: argparse.ArgumentParser, arguments: list[str]) -> int:
+    """Parse, ask, print; the exit code."""
+    add_flags(name, parser)
     options = parser.parse_args(arguments)
     problem = "--url names no node"
     for address in hosts(options.url):
