@@ -21,7 +21,16 @@ from raftsql.database.errors import TakesLonger
 from raftsql.database.readers import Page, Snapshot
 from raftsql.database.transaction import OpenTransaction
 from raftsql.raft.ready import Proposed
-from raftsql.sql.commands import CommandKind, Done, Failed, Settings, Statement, Why, encode
+from raftsql.sql.commands import (
+    CommandKind,
+    Done,
+    Failed,
+    Refusal,
+    Settings,
+    Statement,
+    Why,
+    encode,
+)
 
 if TYPE_CHECKING:
     from raftsql.cluster.writer import Writer
@@ -35,6 +44,8 @@ SMALL_BYTES = 1 << 20
 """A transaction of more is committed beside the event loop."""
 
 NOTHING_DONE = encode(Done(0, 0))
+INTERRUPTED = Failed(Refusal.SQL, 9, "interrupted")
+"""Of a statement that nobody waits for any more, with SQLite's code for it."""
 
 
 class State(Enum):
@@ -170,15 +181,26 @@ class Transaction:
         self._size += step.size
         self._busy = True
         replica = self._writer.replica
-        run = partial(_run, self.open, step, clock_ms=replica.next_clock(), seed=replica.world.seed)
+        run = partial(
+            _run, self.open, step, clock_ms=replica.next_clock(), seed=replica.world.seed,
+            unwanted=partial(self._is_unwanted, step),
+        )  # fmt: skip
         replica.world.on_database(
             run, partial(self._answered, step), small=len(step.statements) <= SMALL_STATEMENTS
         )
+
+    def _is_unwanted(self, step: Step) -> bool:
+        """Whether nobody waits for a statement that runs; asked from the lane's thread."""
+        return step.cancelled or self.state is State.ENDED
 
     def _answered(self, step: Step, answer: Done | Failed) -> None:
         self._busy = False
         self.seen = True
         self._touched_ms = self._writer.replica.node.now
+        if answer is INTERRUPTED:
+            step.reply.refused(Why.CANCELLED, "it was cancelled, and its transaction rolled back")
+            self.end(Why.TRANSACTION_GONE, "it was rolled back: a statement of it was cancelled")
+            return
         step.reply.result(encode(answer), 0)
         if self.state is State.OPEN and self._size > BODY_BYTES_MAX:
             self.end(
@@ -306,14 +328,21 @@ class _Aside:
 
 
 def _run(
-    open_: OpenTransaction, step: Step, *, clock_ms: int, seed: Callable[[], int]
+    open_: OpenTransaction,
+    step: Step,
+    *,
+    clock_ms: int,
+    seed: Callable[[], int],
+    unwanted: Callable[[], bool],
 ) -> Done | Failed:
     """Run a step in place; from a statement that takes long on, leave it to the lane's thread."""
-    work = _work(open_, step, clock_ms=clock_ms, seed=seed)
+    work = _work(open_, step, clock_ms=clock_ms, seed=seed, unwanted=unwanted)
 
     def go_on() -> Done | Failed:
         try:
             next(work)
+        except TakesLonger:  # In a hurry no more, so nobody wants it.
+            return INTERRUPTED
         except StopIteration as stop:
             answer: Done | Failed = stop.value
             return answer
@@ -326,13 +355,23 @@ Work = Generator[None, None, Done | Failed]
 """Yields where it has to go on elsewhere."""
 
 
-def _work(open_: OpenTransaction, step: Step, *, clock_ms: int, seed: Callable[[], int]) -> Work:
+def _work(
+    open_: OpenTransaction,
+    step: Step,
+    *,
+    clock_ms: int,
+    seed: Callable[[], int],
+    unwanted: Callable[[], bool],
+) -> Work:
     """Run a step's statements: all of them, or none if one fails; and sum up what they did."""
     patience: int | None = PATIENCE_UNITS
 
     def execute(statement: Statement) -> Work:
         nonlocal patience
-        run = partial(open_.execute, statement, clock_ms=clock_ms, seed=seed(), fuel=step.fuel)
+        run = partial(
+            open_.execute, statement, clock_ms=clock_ms, seed=seed(), fuel=step.fuel,
+            unwanted=unwanted,
+        )  # fmt: skip
         try:
             return run(patience=patience)
         except TakesLonger:

@@ -14,6 +14,7 @@ follows from it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from raftsql.database.errors import TakesLonger
@@ -31,7 +32,7 @@ ENDLESS: Final = NO_LIMIT - 1
 class Meter:
     """Counts units of fuel; SQLite calls it once a unit and stops the statement when it says so."""
 
-    __slots__ = ("burnt", "exhausted", "hurried", "impatient", "limit", "patience")
+    __slots__ = ("burnt", "exhausted", "hurried", "impatient", "limit", "patience", "unwanted")
 
     def __init__(self) -> None:
         self.burnt = 0
@@ -43,6 +44,9 @@ class Meter:
         """Whether the caller has set a bound to it."""
         self.impatient = False
         """Whether it has ended."""
+        self.unwanted: Callable[[], bool] | None = None
+        """Says that nobody waits for this any more: the end of all patience. Only of what is not
+        in the log yet, and is undone as a whole."""
 
     def __call__(self) -> bool:
         self.burnt += 1
@@ -51,7 +55,7 @@ class Meter:
             return True
         if self.limit != NO_LIMIT:
             self.patience -= 1
-            if self.patience < 0:
+            if self.patience < 0 or (self.unwanted is not None and self.unwanted()):
                 self.impatient = True
                 return True
         return False

@@ -106,11 +106,12 @@ class OpenTransaction:
         seed: int,
         fuel: int,
         patience: int | None = None,
+        unwanted: Callable[[], bool] | None = None,
     ) -> Done | Failed:
         """Run one statement now. An error leaves the transaction open where SQLite does.
 
-        TakesLonger when it burns more than `patience` units: then it has not run, and may be run
-        again, which is where all that it takes is done.
+        TakesLonger when it burns more than `patience` units, or once it is `unwanted`: then it has
+        not run, and may be run again, which is where all that it takes is done.
         """
         assert self.is_open, "the transaction has ended"
         if self.aborted:
@@ -125,6 +126,7 @@ class OpenTransaction:
                 meter.hurry()
                 self._mend()
             meter.wait(patience)
+            meter.unwanted = unwanted
             try:
                 return self._execute(statement, seed, fuel)
             except TakesLonger:
@@ -133,6 +135,7 @@ class OpenTransaction:
                 raise
             finally:
                 meter.wait(None)
+                meter.unwanted = None
 
     def _tear(self) -> None:
         """Undo the statement that took too long. SQLite undoes all of a transaction that is

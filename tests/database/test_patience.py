@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -133,13 +135,21 @@ def test_patience_ends_with_the_call(bench: Any) -> None:
     open_.roll_back()
 
 
-def run(open_: Any, sql: str, parameters: Any = None, *, patience: int | None = None) -> Any:
+def run(
+    open_: Any,
+    sql: str,
+    parameters: Any = None,
+    *,
+    patience: int | None = None,
+    unwanted: Callable[[], bool] | None = None,
+) -> Any:
     return open_.execute(
         Statement(sql, parameters),
         clock_ms=1_900_000_000_000,
         seed=11,
         fuel=10_000,
         patience=patience,
+        unwanted=unwanted,
     )
 
 
@@ -199,3 +209,14 @@ def test_a_change_of_the_schema_waits_for_more_time_in_a_transaction_too(bench: 
     assert bench.machine._writer.connection.in_transaction
     assert run(open_, "CREATE TABLE u(a)") == Done(-1, 5)
     assert run(open_, "INSERT INTO u VALUES (1)", patience=UNITS) == Done(1, 1)
+
+
+def test_a_statement_that_nobody_wants_any_more_stops_where_it_is(bench: Any) -> None:
+    session(bench)
+    open_ = bench.machine.begin(Settings(0))
+    looks = count()
+    with pytest.raises(TakesLonger):
+        run(open_, LONG, unwanted=lambda: next(looks) == 3)
+    assert next(looks) == 4, "it was not asked again"
+    open_.roll_back()
+    assert bench.batch(bench.log.sql(LONG)) == [Done(20_000, 20_004)]
