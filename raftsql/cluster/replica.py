@@ -149,6 +149,9 @@ class Replica:
         if ready.save is not None:
             self._saving = True
             self.world.save(ready.save)
+            if not self._saving:
+                # What waited for the disk leaves before anything is applied.
+                self.world.send(self.node.take_messages())
         if ready.install is not None:
             self.world.install(ready.install)
         for peer in ready.snapshots_wanted:

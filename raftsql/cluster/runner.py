@@ -87,7 +87,7 @@ class Runner:
         self.config = config
         self._random = random.SystemRandom()
         self._seeds = random.Random(self._random.getrandbits(64))
-        self.node = open_node(config, stores, now=self.now_ms(), chance=self._random.randrange)
+        self.node = open_node(config, stores, now=self.now_ms(), chance=self._seeds.randrange)
         self._journal = Lane(self.loop, "journal", self.fail)
         self._database = Lane(self.loop, "database", self.fail)
         self._pool = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="read")
@@ -100,6 +100,7 @@ class Runner:
         self.stopped = asyncio.Event()
         self._awake = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0
         self._sweeper: asyncio.TimerHandle | None = None
 
     def start(self, transport: Transport) -> None:
@@ -136,9 +137,17 @@ class Runner:
         self._set_timer()
 
     def _set_timer(self) -> None:
+        """A timer that is early only costs a lap; most are put off before they are due."""
+        at = self.node.wake_at()
         if self._timer is not None:
+            if self._timer_at <= at:
+                return
             self._timer.cancel()
-        self._timer = self.loop.call_at(self.node.wake_at() / 1000, self.wake)
+        self._timer, self._timer_at = self.loop.call_at(at / 1000, self._due), at
+
+    def _due(self) -> None:
+        self._timer = None
+        self.wake()
 
     def _sweep(self) -> None:
         self.replica.expire()

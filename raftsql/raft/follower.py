@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 class Follower:
     """Fields of a follower, and what it does with each input."""
 
-    __slots__ = ("node", "leader", "deadline", "verified")
+    __slots__ = ("node", "leader", "deadline", "verified", "answered")
 
     def __init__(self, node: Node, *, leader: NodeId) -> None:
         """Wait for `leader`, or for anyone, before campaigning."""
@@ -44,6 +44,8 @@ class Follower:
         self.deadline = 0
         self.verified = 0
         """The log is known to be this leader's up to here."""
+        self.answered = -1
+        """The newest heartbeat's probe that was answered."""
         self._postpone()
 
     def _postpone(self) -> None:
@@ -204,7 +206,10 @@ class Follower:
         )
         if node.installing is None:
             node.commit(heartbeat.commit)
-        node.send_with_state(source, HeartbeatReply(node.term, heartbeat.probe))
+        if heartbeat.probe > self.answered:
+            # One that only tells of a commit asks nothing new.
+            self.answered = heartbeat.probe
+            node.send_with_state(source, HeartbeatReply(node.term, heartbeat.probe))
 
     def _on_read_index(self, reply: ReadIndexReply) -> None:
         node = self.node

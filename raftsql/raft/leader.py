@@ -204,7 +204,6 @@ class Leader:
     def tick(self) -> None:
         """Do what is due: prove leadership or give it up, tell followers, look after peers."""
         node = self.node
-        self._confirm()
         if node.now - self._proved() > node.config.election_ms or node.disk_hangs:
             node.become_follower(node.term)
             return
@@ -365,7 +364,7 @@ class Leader:
     def _open_round(self) -> None:
         """One probe for all reads that wait. Not before this term's first commit: until then
         this leader may not know what its predecessor committed (Raft 8)."""
-        if not self.reads.waiting or not self.term_committed:
+        if not self.term_committed:
             return
         if len(self.reads.rounds) >= self.node.config.read_rounds_max:
             return
@@ -395,9 +394,13 @@ class Leader:
 
     def flush(self) -> None:
         """Open a read round, and send every peer what it may have."""
-        self._open_round()
+        if self.reads.waiting:
+            self._open_round()
+        last = self.node.log.last.index
         for peer, progress in self.progress.items():
-            self._replicate(peer, progress)
+            level = progress.next_index > last and isinstance(progress.flow, Replicating)
+            if not level:
+                self._replicate(peer, progress)
 
     def _replicate(self, peer: NodeId, progress: Progress) -> None:
         log, config = self.node.log, self.node.config

@@ -11,6 +11,7 @@ members are remembered for ever, so that none is used twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import assert_never
 
 import msgspec
@@ -32,18 +33,18 @@ class Member(msgspec.Struct, frozen=True, array_like=True):
     """The leader hands over to a member of higher priority that has caught up."""
 
 
-class Membership(msgspec.Struct, frozen=True, array_like=True):
-    """The members by id, and the ids that were members once."""
+class Membership(msgspec.Struct, frozen=True, array_like=True, dict=True):
+    """The members by id, and the ids that were members once. (`dict` lets what is derived stay.)"""
 
     members: dict[NodeId, Member] = {}
     removed: tuple[NodeId, ...] = ()
 
-    @property
+    @cached_property
     def voters(self) -> list[NodeId]:
         """Those whose votes and acknowledgements count, in order of id."""
         return sorted(node for node, member in self.members.items() if member.voter)
 
-    @property
+    @cached_property
     def learners(self) -> list[NodeId]:
         """Those who only listen, in order of id."""
         return sorted(node for node, member in self.members.items() if not member.voter)
@@ -193,6 +194,9 @@ class History:
 
     def at(self, index: int) -> Membership:
         """The membership that was in force at `index`, which is not before the oldest known."""
+        newest, membership = self._steps[-1]
+        if newest <= index:
+            return membership
         return next(kept for start, kept in reversed(self._steps) if start <= index)
 
     def since(self, index: int) -> list[Membership]:

@@ -349,6 +349,12 @@ class Node:
             ready.changed = self._announced = change
         return ready
 
+    def take_messages(self) -> list[Envelope]:
+        """What may leave now, for a caller that has more of the last Ready to do first."""
+        self.role.flush()
+        messages, self._now_messages = self._now_messages, []
+        return messages
+
     def _take_save(self) -> Save | None:
         last = self.log.last
         first = self._unsaved_first

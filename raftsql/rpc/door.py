@@ -167,6 +167,9 @@ def _failed(message: str) -> Failed:
     return Failed(Refusal.SQL, 1, message)
 
 
+_SETTINGS = [Settings(bits) for bits in range(8)]
+
+
 def settings_of(run: Run) -> Settings:
     """The connection's settings, of which only the known ones count."""
-    return Settings(run.settings & int(Settings(7)))
+    return _SETTINGS[run.settings & 7]

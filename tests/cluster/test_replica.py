@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from raftsql.cluster import replica as replica_module
 from raftsql.raft.membership import AddMember, RemoveMember
 from raftsql.raft.messages import (
     Append,
+    AppendAccepted,
     AppendRejected,
+    Entry,
     InstallSnapshot,
     Position,
     SnapshotMeta,
 )
 from raftsql.sql.commands import Done, Level, Why
+from tests.cluster.conftest import Staged
 from tests.cluster.stage import Stage, noop
 
 INSERT = "INSERT INTO t (y) VALUES (?)"
@@ -211,3 +216,23 @@ def test_a_lone_node_commits_what_its_own_disk_holds_and_nothing_before(alone: S
 def test_a_write_after_the_stop_is_refused(alone: Stage) -> None:
     alone.replica.stop()
     assert alone.write(INSERT, 1).why is Why.SHUTTING_DOWN
+
+
+def test_an_acknowledgement_leaves_before_what_its_append_commits_is_applied(
+    staged: Staged,
+) -> None:
+    follower = staged(3)
+    follower.replicate(noop(2, 5))
+    prev = follower.node.log.last
+    follower.hear(Append(5, prev, [noop(3, 5)], commit=2, probe=9), 3)
+    sent_before_apply: list[int] = []
+    apply = follower.world.apply
+
+    def watched(entries: Sequence[Entry]) -> None:
+        sent = [e.message for e in follower.world.sent]
+        sent_before_apply.append(max(m.match for m in sent if isinstance(m, AppendAccepted)))
+        apply(entries)
+
+    follower.world.apply = watched  # type: ignore[method-assign]
+    follower.hear(Append(5, follower.node.log.last, [noop(4, 5)], commit=3, probe=9), 3)
+    assert sent_before_apply == [4]
