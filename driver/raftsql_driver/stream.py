@@ -16,6 +16,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # What goes wrong is told by ex
 
 import grpc
 
+from raftsql_driver.calls import credentials
 from raftsql_driver.errors import AuthenticationFailed, InterfaceError, Unavailable
 from raftsql_driver.flows import Lost, next_id
 from raftsql_driver.refusals import of_refused
@@ -279,22 +280,7 @@ async def _give_up(channel: Any, call: Any) -> None:
 def _channel(node: str, address: Address) -> Any:
     if not address.tls:
         return grpc.aio.insecure_channel(node, options=OPTIONS)
-    credentials = grpc.ssl_channel_credentials(
-        root_certificates=_content(address.sslrootcert),
-        private_key=_content(address.sslkey),
-        certificate_chain=_content(address.sslcert),
-    )
-    return grpc.aio.secure_channel(node, credentials, options=OPTIONS)
-
-
-def _content(path: str) -> bytes | None:
-    if not path:
-        return None
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise InterfaceError(f"{path}: {error.strerror}") from error
+    return grpc.aio.secure_channel(node, credentials(address), options=OPTIONS)
 
 
 async def _shake_hands(call: Any, node: str, address: Address, token: str) -> Welcome:

@@ -97,7 +97,8 @@ class Hello(msgspec.Struct, array_like=True, frozen=True, tag=0):
     client: str = ""
     """Names the program, for logs."""
     token: str = ""
-    """Proves who the user is; empty where the cluster has no users."""
+    """Proves who the user is: user:password, or a token that a Welcome has given; empty where the
+    cluster has no users."""
     forwarded: bool = False
     """A node speaks, for clients of its own: never forward again."""
 
@@ -131,6 +132,8 @@ class Run(msgspec.Struct, array_like=True, tag=1):
     changes: Integer = 0
     total_changes: Integer = 0
     """What those SQL functions shall say in a read: they speak of the connection."""
+    user: Number = 0
+    """From node to node: the number of the user for whom it is passed on."""
 
 
 class Fetch(msgspec.Struct, array_like=True, frozen=True, tag=2):
@@ -161,6 +164,8 @@ class OpenSession(msgspec.Struct, array_like=True, frozen=True, tag=5):
     nonce: Annotated[bytes, msgspec.Meta(min_length=1, max_length=64)]
     keep_ms: Annotated[int, msgspec.Meta(ge=0, le=KEEP_MS_MAX)]
     timeout_ms: Number = 0
+    user: Number = 0
+    """From node to node, as in a Run."""
 
 
 class Commit(msgspec.Struct, array_like=True, frozen=True, tag=6):
@@ -172,6 +177,8 @@ class Commit(msgspec.Struct, array_like=True, frozen=True, tag=6):
     sequence: Number = 0
     floor: Number = 0
     timeout_ms: Number = 0
+    user: Number = 0
+    """From node to node, as in a Run."""
 
 
 class Rollback(msgspec.Struct, array_like=True, frozen=True, tag=7):
@@ -299,6 +306,9 @@ class Welcome(msgspec.Struct, array_like=True, frozen=True, tag=0):
     """host:port of every member."""
     version: str
     sqlite_version: str
+    token: str = ""
+    """Stands for the password in the next greeting, here or at another node, for a while."""
+    token_seconds: int = 0
 
 
 class Result(msgspec.Struct, array_like=True, frozen=True, tag=1):

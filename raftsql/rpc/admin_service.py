@@ -14,7 +14,9 @@ from raftsql.raft.membership import Change, DemoteMember, PromoteMember, RemoveM
 from raftsql.raft.messages import NOBODY
 from raftsql.raft.ready import Refused
 from raftsql.rpc import status, verify_service
+from raftsql.rpc.audit import Audit
 from raftsql.rpc.backup_service import Backups, NoBackup
+from raftsql.rpc.gate import Gate, credentials_of
 from raftsql.rpc.handing_over import hand_over
 from raftsql.rpc.proposing import NotProposed
 from raftsql.rpc.restore_service import NotRestored, OutcomeUnknown, Restores
@@ -37,8 +39,9 @@ TRANSFER_SECONDS_MAX = 5.0
 class AdminService(AdminServicer):
     """Serves before the node belongs to a cluster; `attach` says that it does."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, gate: Gate | None = None) -> None:
         """A node that belongs to no cluster yet."""
+        self._gate = gate or Gate(Audit())
         self._address = address
         self._runner: Runner | None = None
         self._siblings: Siblings | None = None
@@ -221,7 +224,7 @@ class AdminService(AdminServicer):
         assert self._siblings is not None, "a running node has siblings"
         async with self._siblings.roads.to(leader.address) as channel:
             try:
-                return await call(_Passing(channel, seconds))
+                return await call(_Passing(channel, seconds, credentials_of(self._gate)))
             except grpc.aio.AioRpcError as error:
                 await context.abort(error.code(), error.details() or "")
 
@@ -233,14 +236,17 @@ class AdminService(AdminServicer):
 class _Passing(AdminStub):
     """A stub whose calls say that they were passed on."""
 
-    def __init__(self, channel: grpc.aio.Channel, seconds: float) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, seconds: float, credentials: list[tuple[str, str]]
+    ) -> None:
         super().__init__(channel)
         for name in ("AddMember", "RemoveMember", "Transfer", "Verify"):
-            setattr(self, name, _marked(getattr(self, name), seconds))
+            setattr(self, name, _marked(getattr(self, name), seconds, credentials))
 
 
-def _marked(call: Any, seconds: float) -> Any:
-    return lambda request: call(request, metadata=((PASSED_ON, "1"),), timeout=seconds)
+def _marked(call: Any, seconds: float, credentials: list[tuple[str, str]]) -> Any:
+    metadata = [(PASSED_ON, "1"), *credentials]
+    return lambda request: call(request, metadata=metadata, timeout=seconds)
 
 
 def most_level(runner: Runner) -> int:

@@ -62,9 +62,13 @@ PEER_OPTIONS: Options = (
 )
 
 
-def server(options: Options = ()) -> grpc.aio.Server:
-    """A server without services and ports yet; `options` come after the common ones."""
-    return grpc.aio.server(options=[*SERVER_OPTIONS, *options])
+def server(
+    options: Options = (), *, ward: grpc.aio.ServerInterceptor | None = None
+) -> grpc.aio.Server:
+    """A server without services and ports yet; `options` come after the common ones, and `ward`
+    stands before every call."""
+    wards = [] if ward is None else [ward]
+    return grpc.aio.server(interceptors=wards, options=[*SERVER_OPTIONS, *options])
 
 
 def listen(

@@ -15,11 +15,14 @@ import msgspec
 import raftsql
 from raftsql.cluster.runner import Runner
 from raftsql.raft.messages import NOBODY
+from raftsql.rpc.audit import Audit
 from raftsql.rpc.channels import PLAIN, Roads
 from raftsql.rpc.client_stream import ClientStream
 from raftsql.rpc.door import Door
 from raftsql.rpc.forwarding import Forwardable, Upstream
+from raftsql.rpc.gate import CALLER, Caller, Denied, Gate
 from raftsql.rpc.tally import Tally
+from raftsql.rpc.tokens import TOKEN_SECONDS
 from raftsql.sql.classify import StatementKind
 from raftsql.sql.commands import Done, Failed, Refusal, decode_answer
 from raftsql.sql.plans import Plans
@@ -42,8 +45,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class ClientService(ClientServicer):
     """What clients can ask of a node."""
 
-    def __init__(self, mode: str = "pinned") -> None:
-        """Serves nobody before `attach`."""
+    def __init__(self, mode: str = "pinned", gate: Gate | None = None) -> None:
+        """Serves nobody before `attach`; without a gate, everybody then."""
+        self.gate = gate or Gate(Audit())
         self._runner: Runner | None = None
         self.door = Door(Plans(Mode(mode)))
         self.tally = Tally()
@@ -87,8 +91,10 @@ class ClientService(ClientServicer):
         member = self.runner.node.membership.members.get(leader)
         return "" if member is None or leader == NOBODY else member.address
 
-    def welcome(self) -> frames.Welcome:
+    def welcome(self, caller: Caller | None) -> frames.Welcome:
         """The first frame back."""
+        user = None if caller is None or caller.is_node else self.gate.user_of(caller)
+        token = "" if user is None else self.gate.token_of(user)
         return frames.Welcome(
             frames.PROTOCOL,
             self.runner.node.id,
@@ -97,6 +103,8 @@ class ClientService(ClientServicer):
             self.members(),
             raftsql.__version__,
             apsw.sqlite_lib_version(),
+            token,
+            TOKEN_SECONDS if token else 0,
         )
 
     def forward(self, frame: Forwardable, client: ClientStream) -> bool:
@@ -107,8 +115,10 @@ class ClientService(ClientServicer):
         if self._upstream is None or self._upstream.address != address:
             if self._upstream is not None:
                 self._upstream.close()
-            self._upstream = Upstream(address, self._upstream_lost, self._roads)
-        self._upstream.forward(frame, client)
+            self._upstream = Upstream(
+                address, self._upstream_lost, self._roads, self.gate.own_token
+            )
+        self._upstream.forward(client.standing.vouched(frame), client)
         return True
 
     def _upstream_lost(self, upstream: Upstream) -> None:
@@ -169,7 +179,7 @@ class ClientService(ClientServicer):
             raise asyncio.CancelledError
         if isinstance(problem, (msgspec.MsgspecError, ValueError, RecursionError)):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"unreadable frames: {problem}")
-        if isinstance(problem, _Unwelcome):
+        if isinstance(problem, _Unwelcome | Denied):
             await context.abort(problem.status, str(problem))
         if problem is not None:
             raise problem
@@ -202,6 +212,13 @@ class ClientService(ClientServicer):
                 f"protocol {batch[0].protocol} is not spoken here: this server speaks "
                 f"{frames.PROTOCOL}. Use a client and a server of the same release",
             )
+        try:
+            caller = await self.gate.identify(batch[0].token, context.peer())
+            if batch[0].forwarded and self.gate.is_closed and not _is_node(caller):
+                raise Denied(grpc.StatusCode.PERMISSION_DENIED, "only nodes pass requests on")
+        except Denied as denied:
+            raise _Unwelcome(denied.status, str(denied)) from None
+        stream.standing.caller = caller
         await stream.take(batch)
         self.runner.wake()
 
@@ -216,6 +233,7 @@ class ClientService(ClientServicer):
             timeout_ms=request.timeout_ms,
         )  # fmt: skip
         stream = ClientStream(self)
+        stream.standing.caller = CALLER.get()
         try:
             frame = await self._ask(run, context, stream)
         finally:
@@ -249,6 +267,7 @@ class ClientService(ClientServicer):
         body = _body(request.sql, request.parameters, request.named)
         await self._check_reads(request.sql, context)
         stream = ClientStream(self)
+        stream.standing.caller = CALLER.get()
         run = frames.Run(
             1, frames.Work.EXECUTE, body, level=int(request.consistency), token=request.token,
             max_staleness_ms=request.max_staleness_ms, timeout_ms=request.timeout_ms,
@@ -340,6 +359,10 @@ def _packed(value: Any) -> client_pb2.Value:
             return client_pb2.Value(text=value)
         case _:
             return client_pb2.Value(blob=bytes(value))
+
+
+def _is_node(caller: Caller | None) -> bool:
+    return caller is not None and caller.is_node
 
 
 class _Unwelcome(Exception):

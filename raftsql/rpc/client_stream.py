@@ -18,6 +18,7 @@ from raftsql.database.reader import Mine
 from raftsql.database.readers import Rest
 from raftsql.rpc.door import LONG_BYTES, Ask, settings_of
 from raftsql.rpc.replies import FAILED_TAG, Outbox, StreamReply
+from raftsql.rpc.standing import Standing
 from raftsql.rpc.tally import Asked, Kind, Outcome, Request
 from raftsql.sql.classify import StatementKind, Verb
 from raftsql.sql.commands import (
@@ -26,7 +27,6 @@ from raftsql.sql.commands import (
     Done,
     Failed,
     Level,
-    OpenSession,
     Refusal,
     Settings,
     Why,
@@ -61,6 +61,7 @@ class ClientStream:
         self.runner = service.runner
         self.replica = service.runner.replica
         self.outbox = Outbox(service.tally.settle)
+        self.standing = Standing(service.gate, service.runner)
         self.forwarded = False
         self._open: dict[int, Asked] = {}
         self._came = 0.0
@@ -129,6 +130,7 @@ class ClientStream:
 
     async def take(self, batch: list[ClientFrame]) -> None:
         """Handle the frames of one message, in order; a long one beside the event loop."""
+        self.standing.check()
         start = 0
         for place, frame in enumerate(batch):
             if type(frame) is frames.Run and len(frame.body) > LONG_BYTES:
@@ -199,7 +201,7 @@ class ClientStream:
 
     def _greet(self, hello: frames.Hello) -> None:
         self.forwarded = hello.forwarded
-        self.outbox.put(self.service.welcome())
+        self.outbox.put(self.service.welcome(self.standing.caller))
 
     def _check_open(self, frame: _Asking) -> None:
         if frame.id in self._open:
@@ -229,8 +231,10 @@ class ClientStream:
     def _write(self, run: frames.Run, ask: Ask) -> None:
         if not self.replica.leads and self._pass_on(run):
             return
+        self.standing.check_session(run)
+        settings = self.standing.mark(settings_of(run), run)
         write = Write(
-            ask.command, ask.body, StreamReply(self, run.id), settings_of(run),
+            ask.command, ask.body, StreamReply(self, run.id), settings,
             run.session, run.sequence, run.floor, deadline_ms=self._deadline(run.timeout_ms),
         )  # fmt: skip
         self._opens(run.id, write, Kind.WRITE)
@@ -249,7 +253,7 @@ class ClientStream:
             statement.parameters,
             StreamReply(self, run.id),
             level,
-            Mine(run.last_insert_rowid, run.changes, run.total_changes),
+            Mine(run.last_insert_rowid, run.changes, run.total_changes, self.standing.user(run)),
             run.token,
             run.max_staleness_ms,
             run.page_rows,
@@ -337,7 +341,7 @@ class ClientStream:
                 self.refuse(run.id, Why.NOT_LEADER, "transactions run on the leader")
             return None
         transaction = self.replica.writer.begin(
-            settings_of(run), immediate=run.begin == Begin.IMMEDIATE
+            self.standing.mark(settings_of(run), run), immediate=run.begin == Begin.IMMEDIATE
         )
         self._transactions[run.transaction] = transaction
         return transaction
@@ -365,6 +369,7 @@ class ClientStream:
             if not self._pass_on(commit):
                 self.refuse(commit.id, Why.NOT_LEADER, "the leader that held it is gone")
             return
+        self.standing.check_session(commit)
         write = Write(
             CommandKind.TRANSACTION, b"", StreamReply(self, commit.id), Settings(0),
             commit.session, commit.sequence, commit.floor,
@@ -429,7 +434,7 @@ class ClientStream:
         self._check_open(frame)
         if not self.replica.leads and self._pass_on(frame):
             return
-        body = encode(OpenSession(frame.nonce, frame.keep_ms))
+        body = self.standing.opening(frame)
         write = Write(
             CommandKind.OPEN_SESSION, body, StreamReply(self, frame.id),
             deadline_ms=self._deadline(frame.timeout_ms),

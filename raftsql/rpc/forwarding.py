@@ -36,11 +36,16 @@ class Upstream:
     """A stream to one leader; a new one is made for each leader."""
 
     def __init__(
-        self, address: str, lost: Callable[[Upstream], None], roads: Roads = PLAIN
+        self,
+        address: str,
+        lost: Callable[[Upstream], None],
+        roads: Roads = PLAIN,
+        token: Callable[[], str] = str,
     ) -> None:
         """`lost` is called when the stream has ended."""
         self.address = address
         self._roads = roads
+        self._token = token
         self._lost = lost
         self._waiting: list[Forwardable | frames.Release] = []
         self._ready = asyncio.Event()
@@ -93,7 +98,9 @@ class Upstream:
     async def _converse(self) -> None:
         async with self._roads.to(self.address) as channel:
             call = ClientStub(channel).Connect()
-            hello = frames.Hello(frames.PROTOCOL, "a node of the cluster", forwarded=True)
+            hello = frames.Hello(
+                frames.PROTOCOL, "a node of the cluster", self._token(), forwarded=True
+            )
             await call.write(client_pb2.Frames(batch=frames.encode([hello])))
             writer = asyncio.create_task(self._write(call))
             try:

@@ -6,7 +6,7 @@ import asyncio
 
 from raftsql.cluster.requests import Write
 from raftsql.cluster.runner import Runner
-from raftsql.sql.commands import CommandKind, Why
+from raftsql.sql.commands import CommandKind, Settings, Why
 
 
 class NotProposed(Exception):
@@ -37,11 +37,15 @@ class Awaited:
 
 
 async def proposed(
-    runner: Runner, kind: CommandKind, body: bytes, seconds: float
+    runner: Runner,
+    kind: CommandKind,
+    body: bytes,
+    seconds: float,
+    settings: Settings = Settings.FOREIGN_KEYS,
 ) -> tuple[int, bytes]:
     """Propose a command on the leader; where it stands in the log, and its answer."""
     reply = Awaited()
     deadline_ms = runner.now_ms() + int(seconds * 1000) if seconds else 0
-    runner.replica.write(Write(kind, body, reply, deadline_ms=deadline_ms))
+    runner.replica.write(Write(kind, body, reply, settings, deadline_ms=deadline_ms))
     runner.wake()
     return await reply.future

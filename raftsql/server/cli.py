@@ -23,6 +23,7 @@ COMMANDS = {
     "backup": "copy the database to a file, while it is in use",
     "restore": "replace the whole database by a SQLite file, on all nodes or none",
     "verify": "compare what all nodes hold",
+    "user": "who may use the cluster: add, passwd, remove, grant, revoke, list",
     "recover": "after a lost quorum: give a surviving node a new membership",
 }
 
@@ -57,6 +58,10 @@ def _command(arguments: list[str]) -> int:
 
         recover.add_flags(parser)
         return recover.run(parser.parse_args(arguments[1:]))
+    if name == "user":
+        from raftsql.server import users
+
+        return users.run(parser, arguments[1:])
     if name in ("backup", "restore", "verify"):
         from raftsql.server import backups
 

@@ -25,7 +25,9 @@ from raftsql.raft.membership import AddMember, Member, Membership, UpdateMember
 from raftsql.raft.messages import Envelope, InstallSnapshot, NodeId, Removed, SnapshotMeta
 from raftsql.raft.ready import Refused, RoleChange, RoleName
 from raftsql.rpc.admin_service import AdminService, changed, most_level
+from raftsql.rpc.audit import Audit
 from raftsql.rpc.client_service import ClientService
+from raftsql.rpc.gate import Gate
 from raftsql.rpc.handing_over import hand_over
 from raftsql.rpc.joining import Introduction, JoinAnswer, JoinAsked, introduce, join
 from raftsql.rpc.links import Links
@@ -34,13 +36,14 @@ from raftsql.rpc.receiving import SnapshotReceiver
 from raftsql.rpc.shipping import Bandwidth
 from raftsql.rpc.sibling_service import SiblingService
 from raftsql.rpc.siblings import Siblings
+from raftsql.rpc.users_service import UsersService
 from raftsql.server import beginning
 from raftsql.server.destinations import destination
 from raftsql.server.forming import Forming, Place
 from raftsql.server.logs import Place as LogPlace
 from raftsql.server.news import changes
 from raftsql.server.schedule import Schedule
-from raftsql.server.settings import ServeSettings
+from raftsql.server.settings import ServeSettings, demands_users
 from raftsql.server.supply import Supply
 from raftsql.sql.commands import Restore
 from raftsql.sql.verdict import Mode
@@ -65,8 +68,11 @@ class Host:
         self.supply: Supply | None = None
         self.siblings: Siblings | None = None
         self.peers = PeerService(forming.me, self, allow_fingerprint=settings.allow_fingerprint)
-        self.admin = AdminService(settings.advertise)
-        self.clients = ClientService(settings.mode)
+        self.audit = Audit(settings.audit_log)
+        self.gate = Gate(self.audit, demands=demands_users(settings))
+        self.admin = AdminService(settings.advertise, self.gate)
+        self.clients = ClientService(settings.mode, self.gate)
+        self.users = UsersService(self.gate)
         self.started_at = time.time()
         self.stopping = False
         """Told to stop: it hands over what it does, and should be given nothing new."""
@@ -109,7 +115,10 @@ class Host:
             runner, self.siblings, self.peers.unwelcome, Bandwidth(settings.ship_bytes_per_second)
         )
         self.admin.attach(runner, self.siblings, Mode(settings.mode))
+        self.audit.node = me.node
+        self.gate.attach(lambda: stores.machine.access)
         self.clients.attach(runner, me.roads)
+        self.users.attach(runner, me.roads)
         runner.start(self)
         if place.founding is None:
             self._task(self._tell_address())
@@ -119,6 +128,7 @@ class Host:
     def reconfigure(self, settings: ServeSettings) -> None:
         """Take up what of the settings can be taken up while running."""
         before, self.settings = self.settings, settings
+        self.audit.reopen(settings.audit_log)
         self.clients.tally.slower_than(settings.slow_statement_ms)
         if self.runner is None:
             return
@@ -394,6 +404,9 @@ class Host:
         for task in self._tasks:
             task.cancel()
         self.clients.close()
+        self.users.close()
+        self.gate.close()
+        self.audit.close()
         if self.supply is not None:
             await self.supply.close()
         if self.peers.receiver is not None:

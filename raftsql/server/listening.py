@@ -14,15 +14,17 @@ from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from raftsql.rpc import channels, peer_service
+from raftsql.rpc.wards import Ward
 from raftsql.server.certificates import Tls
 from raftsql.server.host import Host
-from raftsql_proto import admin_pb2, client_pb2
+from raftsql_proto import admin_pb2, client_pb2, users_pb2
 from raftsql_proto.admin_pb2_grpc import add_AdminServicer_to_server
 from raftsql_proto.client_pb2_grpc import add_ClientServicer_to_server
+from raftsql_proto.users_pb2_grpc import add_UsersServicer_to_server
 
 log = logging.getLogger("raftsql.server")
 
-SERVICES: Final = ("raftsql.v1.Client", "raftsql.v1.Peers", "raftsql.v1.Admin")
+SERVICES: Final = ("raftsql.v1.Client", "raftsql.v1.Peers", "raftsql.v1.Admin", "raftsql.v1.Users")
 
 
 def servers(host: Host, vitals: health.aio.HealthServicer, tls: Tls) -> list[grpc.aio.Server]:
@@ -43,13 +45,15 @@ def servers(host: Host, vitals: health.aio.HealthServicer, tls: Tls) -> list[grp
 
 
 def _server(host: Host, vitals: health.aio.HealthServicer) -> grpc.aio.Server:
-    server = channels.server()
+    server = channels.server(ward=Ward(host.gate))
     add_ClientServicer_to_server(host.clients, server)
     add_AdminServicer_to_server(host.admin, server)
+    add_UsersServicer_to_server(host.users, server)
     health_pb2_grpc.add_HealthServicer_to_server(vitals, server)
     # Naming the modules that define the services is what registers them for reflection.
     assert client_pb2.DESCRIPTOR
     assert admin_pb2.DESCRIPTOR
+    assert users_pb2.DESCRIPTOR
     reflection.enable_server_reflection(
         (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), server
     )

@@ -8,10 +8,10 @@ import os
 import sys
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import grpc
 
+from raftsql.server.places import BadUrl, Place, opened, places
 from raftsql_proto import admin_pb2
 from raftsql_proto.admin_pb2_grpc import AdminStub
 
@@ -27,20 +27,25 @@ class NotDone(Exception):
     """The cluster refused."""
 
 
-def hosts(url: str) -> list[str]:
-    """The addresses that a URL, or a bare host:port, names."""
-    text = url if "://" in url else f"raftsql://{url}/"
-    place = urlsplit(text).netloc.rpartition("@")[2]
-    return [host if ":" in host else f"{host}:4001" for host in place.split(",") if host]
+def hosts(url: str) -> list[Place]:
+    """The nodes that a URL, or a bare host:port, names; ends the program when it is none."""
+    try:
+        return places(url)
+    except BadUrl as error:
+        raise SystemExit(f"raftsql: {error}") from None
 
 
 def call(
-    address: str, ask: Callable[[AdminStub], Callable[..., Any]], request: Any, timeout: float
+    address: str,
+    ask: Callable[[Any], Callable[..., Any]],
+    request: Any,
+    timeout: float,
+    stub: Callable[[grpc.Channel], Any] = AdminStub,
 ) -> Any:
     """One call to one node."""
-    with grpc.insecure_channel(address, options=(("grpc.enable_http_proxy", 0),)) as channel:
+    with opened(address) as channel:
         try:
-            return ask(AdminStub(channel))(request, timeout=timeout)
+            return ask(stub(channel))(request, timeout=timeout)
         except grpc.RpcError as error:
             code = error.code()
             if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):

@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-import grpc
-
 from raftsql.server.operate import Unreachable, hosts, status
+from raftsql.server.places import beside, opened
 from raftsql_proto.admin_pb2_grpc import AdminStub
 
 PART_BYTES: Final = 512 << 10
-_OPTIONS: Final = (("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", 4 << 20))
 
 
 class Failed(Exception):
@@ -25,7 +23,7 @@ class Failed(Exception):
 @contextmanager
 def admin(address: str) -> Iterator[AdminStub]:
     """A node, as operators ask it."""
-    with grpc.insecure_channel(address, options=_OPTIONS) as channel:
+    with opened(address) as channel:
         yield AdminStub(channel)
 
 
@@ -47,7 +45,7 @@ def leader(url: str) -> str:
     found = cluster(url)
     if not found.get("leader_address"):
         raise Unreachable("no leader is known: try again, or see `raftsql status`")
-    return str(found["leader_address"])
+    return beside(found["leader_address"], hosts(url)[0])
 
 
 class Progress:

@@ -114,6 +114,14 @@ class ServeSettings:
     peer_port_offset: int = _is(
         1_000, whole(), "with TLS, peers are served at the clients' port plus this"
     )
+    auth: str = _is(
+        "auto",
+        choice("auto", "on"),
+        "whether callers must be users: once there are any and beyond loopback, or always",
+    )
+    audit_log: str = _is(
+        "", TEXT, "write who did what to this file, and not to the node's log", reloadable=True
+    )
     insecure: bool = _is(False, SWITCH, "listen beyond loopback without TLS and users")
     log_level: str = _is(
         "info", choice("debug", "info", "warning", "error"), "what is logged", reloadable=True
@@ -186,6 +194,12 @@ def _check_reach(settings: ServeSettings) -> None:
             f"others can't reach {settings.advertise}: name this machine's own address with "
             "--advertise"
         )
+
+
+def demands_users(settings: ServeSettings) -> bool:
+    """Whether nobody comes in without a name, even before there are users."""
+    local = is_loopback(settings.listen.rpartition(":")[0])
+    return settings.auth == "on" or not (local or settings.insecure)
 
 
 def is_loopback(host: str) -> bool:

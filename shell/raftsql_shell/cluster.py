@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -197,14 +196,9 @@ def _once_each(seen: Iterable[Seen]) -> list[Seen]:
 
 
 def _channel(node: str, address: Address) -> grpc.Channel:
-    if not address.tls:
-        return grpc.insecure_channel(node, options=_OPTIONS)
-    root, key, certificate = (
-        Path(path).read_bytes() if path else None
-        for path in (address.sslrootcert, address.sslkey, address.sslcert)
-    )
-    credentials = grpc.ssl_channel_credentials(root, key, certificate)
-    return grpc.secure_channel(node, credentials, options=_OPTIONS)
+    from raftsql_driver.calls import channel
+
+    return channel(node, address, _OPTIONS)
 
 
 def _ended(seen: Seen, future: Any, times: list[float]) -> Seen:

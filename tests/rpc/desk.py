@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from raftsql.database.readers import Page, Rest
+from raftsql.rpc.audit import Audit
 from raftsql.rpc.client_stream import ClientStream
 from raftsql.rpc.door import Door
+from raftsql.rpc.gate import Caller, Gate
 from raftsql.rpc.tally import Tally
 from raftsql.sql.commands import Done, Failed, Opened, decode_answer
 from raftsql.sql.plans import Plans
@@ -50,13 +52,14 @@ class Service:
         self.runner = Runner(stage)
         self.door = Door(Plans())
         self.tally = Tally()
+        self.gate = Gate(Audit())
         self.leader = ""
         self.passed_on: list[Any] = []
 
     def leader_address(self) -> str:
         return self.leader
 
-    def welcome(self) -> frames.Welcome:
+    def welcome(self, caller: Caller | None) -> frames.Welcome:
         return frames.Welcome(frames.PROTOCOL, 1, "7", self.leader, {}, "0", "3")
 
     def forward(self, frame: Any, client: ClientStream) -> bool:

@@ -45,6 +45,9 @@ class Wire:
         for frame in frames.decode_server_frames(message.batch):
             self._out.put_nowait(frame)
 
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:5"
+
     async def abort(self, code: grpc.StatusCode, details: str = "") -> None:
         raise Aborted(code, details)
 

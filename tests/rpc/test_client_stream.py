@@ -149,7 +149,7 @@ def test_a_number_out_of_its_range_makes_the_frame_unreadable(frame: Any) -> Non
 
 def test_fields_that_a_newer_client_adds_are_ignored(desk: Desk) -> None:
     body = encode(Statement("SELECT 1"))
-    newer = [1, 1, 1, body, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "new", {"more": 1}]
+    newer = [1, 1, 1, body, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, "new", {"more": 1}]
     desk.stream.receive(frames.decode_client_frames(raw(newer)))
     desk.stage.settle()
     assert [understood(f) for f in desk.received()] == [[[1]]]

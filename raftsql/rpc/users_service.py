@@ -1,0 +1,248 @@
+"""Managing users: what an operator asks for becomes a command in the log.
+
+The password ends here, on the leader: the log, and with it every disk, gets what stands for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+import time
+from typing import Any, Final
+
+import grpc
+import grpc.aio
+
+from raftsql.cluster.runner import Runner
+from raftsql.rpc import passwords
+from raftsql.rpc.channels import PLAIN, Roads
+from raftsql.rpc.gate import Caller, Denied, Gate, credentials_of, is_local
+from raftsql.rpc.proposing import NotProposed, proposed
+from raftsql.rpc.tokens import TOKEN_SECONDS
+from raftsql.rpc.wards import shown_in
+from raftsql.sql.access import AddKey, AddUser, Grant, RemoveUser, Revoke, Role, SetSecret
+from raftsql.sql.access import Change as AnyChange
+from raftsql.sql.access import encode as encode_change
+from raftsql.sql.commands import CommandKind, Failed, Settings, decode_answer, of_user
+from raftsql_proto import users_pb2
+from raftsql_proto.users_pb2_grpc import UsersServicer, UsersStub
+
+log = logging.getLogger("raftsql.rpc")
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+CHANGE_SECONDS: Final = 10.0
+KEY_HOURS: Final = 12
+"""How long tokens are signed with the same key."""
+LOOK_SECONDS: Final = 60.0
+"""How often the leader looks whether the key is too old."""
+FOR_USER: Final = "raftsql-for-user"
+"""The metadata by which a node says for whom it asks."""
+KEY_BYTES: Final = 32
+
+
+class UsersService(UsersServicer):
+    """Serves once the node belongs to a cluster."""
+
+    def __init__(self, gate: Gate) -> None:
+        """Not yet."""
+        self._gate = gate
+        self._runner: Runner | None = None
+        self._roads = PLAIN
+        self._looking: asyncio.Task[None] | None = None
+
+    def attach(self, runner: Runner, roads: Roads) -> None:
+        """The node belongs to a cluster."""
+        self._runner, self._roads = runner, roads
+        self._looking = asyncio.get_running_loop().create_task(self._look())
+
+    def close(self) -> None:
+        """Look after the keys no more."""
+        if self._looking is not None:
+            self._looking.cancel()
+
+    # Calls.
+
+    async def Login(
+        self, request: users_pb2.LoginRequest, context: Context
+    ) -> users_pb2.LoginReply:
+        """A token for a password."""
+        if not self._gate.access.on:
+            await context.abort(
+                grpc.StatusCode.FAILED_PRECONDITION, "this cluster has no users (yet)"
+            )
+        try:
+            user = await self._gate.login(request.user, request.password, context.peer())
+        except Denied as denied:
+            await context.abort(denied.status, str(denied))
+        token = self._gate.token_of(user)
+        if not token:
+            await context.abort(
+                grpc.StatusCode.UNAVAILABLE, "the cluster has no key yet: try again"
+            )
+        return users_pb2.LoginReply(token=token, seconds=TOKEN_SECONDS)
+
+    async def Change(
+        self, request: users_pb2.ChangeRequest, context: Context
+    ) -> users_pb2.ChangeReply:
+        """Change one user, or make one."""
+        caller = await self._may_change(request, context)
+        runner = await self._running(context)
+        said = {"what": request.WhichOneof("what") or "nothing", "whom": request.user}
+        try:
+            if runner.replica.leads:
+                number = _number_for(self._gate, caller, context)
+                reply = await self._change(runner, request, number)
+            else:
+                reply = await self._pass_on(runner, request, caller)
+        except (_Refused, Denied, NotProposed) as error:
+            self._note(caller, context, f"refused: {error}", said)
+            await context.abort(getattr(error, "status", _PRECONDITION), str(error))
+        except grpc.aio.AioRpcError as error:
+            self._note(caller, context, f"refused: {error.details()}", said)
+            await context.abort(error.code(), error.details() or "")
+        self._note(caller, context, "done", said)
+        return reply
+
+    async def List(self, _: users_pb2.ListRequest, context: Context) -> users_pb2.ListReply:
+        """Who there is, without what stands for their passwords."""
+        users = [
+            {
+                "user": user.name,
+                "role": user.role.name.lower(),
+                "tables": {table: right.name.lower() for table, right in user.tables.items()},
+            }
+            for _, user in sorted(self._gate.access.users.items())
+        ]
+        return users_pb2.ListReply(json=json.dumps(users))
+
+    # How.
+
+    async def _running(self, context: Context) -> Runner:
+        if self._runner is None:
+            await context.abort(_PRECONDITION, "this node belongs to no cluster yet")
+        return self._runner
+
+    async def _may_change(
+        self, request: users_pb2.ChangeRequest, context: Context
+    ) -> Caller | None:
+        gate, peer = self._gate, context.peer()
+        try:
+            if not gate.access.on and (not gate.is_closed or is_local(peer)):
+                return None  # The first user: while there is none, this machine is trusted.
+            caller = await gate.identify(shown_in(context), peer)
+            own = request.WhichOneof("what") == "password"
+            if caller is None or not (own and caller.name == request.user):
+                gate.check_role(caller, Role.ADMIN)
+            return caller
+        except Denied as denied:
+            said = {"what": request.WhichOneof("what") or "nothing", "whom": request.user}
+            self._note(None, context, f"refused: {denied}", said)
+            await context.abort(denied.status, str(denied))
+
+    def _note(
+        self, caller: Caller | None, context: Context, outcome: str, said: dict[str, str]
+    ) -> None:
+        name = "" if caller is None else caller.name
+        self._gate.audit.note("user", user=name, peer=context.peer(), outcome=outcome, **said)
+
+    async def _change(
+        self, runner: Runner, request: users_pb2.ChangeRequest, by: int
+    ) -> users_pb2.ChangeReply:
+        change = await self._change_of(request)
+        if not self._gate.access.keys:
+            await self._propose(runner, AddKey(secrets.token_bytes(KEY_BYTES)), 0)
+        index = await self._propose(runner, change, by)
+        return users_pb2.ChangeReply(index=index)
+
+    async def _change_of(self, request: users_pb2.ChangeRequest) -> AnyChange:
+        name = request.user
+        match request.WhichOneof("what"):
+            case "add":
+                role = _role(request.add.role) if request.add.role else Role.NONE
+                return AddUser(name, await self._secret(request.add.password), role)
+            case "password":
+                return SetSecret(name, await self._secret(request.password))
+            case "remove":
+                return RemoveUser(name)
+            case "grant":
+                return Grant(name, _role(request.grant.right), request.grant.table)
+            case "revoke":
+                return Revoke(name, request.revoke.table)
+            case _:
+                raise _Refused("nothing is asked for: add, password, remove, grant or revoke")
+
+    async def _secret(self, password: str) -> bytes:
+        problem = passwords.problem_of(password)
+        if problem is not None:
+            raise _Refused(problem)
+        return await self._gate.hashed(password)
+
+    async def _propose(self, runner: Runner, change: AnyChange, by: int) -> int:
+        settings = of_user(Settings.FOREIGN_KEYS, by)
+        index, packed = await proposed(
+            runner, CommandKind.ACCESS, encode_change(change), CHANGE_SECONDS, settings
+        )
+        answer = decode_answer(packed)
+        if isinstance(answer, Failed):
+            raise _Refused(answer.message)
+        return index
+
+    async def _pass_on(
+        self, runner: Runner, request: users_pb2.ChangeRequest, caller: Caller | None
+    ) -> users_pb2.ChangeReply:
+        leader = runner.node.membership.members.get(runner.replica.known_leader)
+        if leader is None:
+            raise _Refused("no leader is known; try again when one is elected")
+        if caller is not None and caller.is_node:
+            raise _Refused(f"the leader has changed; ask the node at {leader.address}")
+        by = self._gate.number_of(caller, 0)
+        async with self._roads.to(leader.address) as channel:
+            metadata = [(FOR_USER, str(by)), *credentials_of(self._gate)]
+            reply: users_pb2.ChangeReply = await UsersStub(channel).Change(
+                request, metadata=metadata, timeout=CHANGE_SECONDS
+            )
+            return reply
+
+    # Keys.
+
+    async def _look(self) -> None:
+        """Let the leader replace a key that has signed for long enough."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            runner, access = self._runner, self._gate.access
+            if runner is None or not runner.replica.leads or not access.on:
+                continue
+            age_ms = time.time() * 1000 - max((key.made_ms for key in access.keys), default=0)
+            if age_ms > KEY_HOURS * 3_600_000:
+                try:
+                    await self._propose(runner, AddKey(secrets.token_bytes(KEY_BYTES)), 0)
+                except (NotProposed, _Refused) as error:
+                    log.warning("the key of tokens was not replaced: %s", error)
+
+
+class _Refused(Exception):
+    """It can't be done; why."""
+
+
+_PRECONDITION: Final = grpc.StatusCode.FAILED_PRECONDITION
+
+
+def _number_for(gate: Gate, caller: Caller | None, context: Context) -> int:
+    """Who asks: the caller, or whom a node asks for."""
+    claimed = 0
+    for name, value in context.invocation_metadata() or ():
+        if name == FOR_USER and str(value).isdecimal():
+            claimed = int(value)
+    if caller is None:
+        return 0
+    return gate.number_of(caller, claimed)
+
+
+def _role(word: str) -> Role:
+    try:
+        return Role[word.upper()]
+    except KeyError:
+        raise _Refused(f"{word!r} is no right: read, write or admin") from None
