@@ -26,7 +26,7 @@ from pygments.styles import get_style_by_name
 from pygments.util import ClassNotFound
 
 from raftsql_shell import config as configs
-from raftsql_shell import pager
+from raftsql_shell import habits, pager
 from raftsql_shell.catalogue import Reader
 from raftsql_shell.completion import ShellCompleter
 from raftsql_shell.config import Config
@@ -153,7 +153,7 @@ class App:
         shell = self.shell
         self._was_open, self._running = shell.session.connection.in_transaction, True
         try:
-            for item in split(text):
+            for item in split(habits.meant(text) or text):
                 if not shell.run(item) or shell.done:
                     break
                 if item.text[:8].lower().startswith(_CHANGING) or item.text.startswith("."):
@@ -221,7 +221,7 @@ def _keys() -> KeyBindings:
         if state is not None and state.current_completion is not None:
             buffer.apply_completion(state.current_completion)
             buffer.complete_state = None
-        elif is_complete(buffer.text):
+        elif is_complete(buffer.text) or habits.meant(buffer.text):
             buffer.validate_and_handle()
         else:
             buffer.insert_text("\n")

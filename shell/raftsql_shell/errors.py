@@ -43,6 +43,16 @@ def described(message: str, sql: str, position: int, *, line: int = 0, name: str
     return text
 
 
+def folded(text: str, screen: int, hang: str = "  ") -> str:
+    """Its first line, the message, broken between words where the screen ends."""
+    import textwrap
+
+    message, newline, rest = text.partition("\n")
+    width = max(20, screen)
+    lines = textwrap.fill(message, width, subsequent_indent=hang, break_on_hyphens=False)
+    return lines + newline + rest
+
+
 def indented(text: str) -> str:
     """Two cells in from the left."""
     return "\n".join("  " + line for line in text.split("\n"))

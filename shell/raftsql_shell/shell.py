@@ -8,11 +8,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TextIO
 
 from raftsql_shell import commands
-from raftsql_shell.errors import CommandError, described
+from raftsql_shell.errors import CommandError, described, folded
 from raftsql_shell.formats import format_of
 from raftsql_shell.look import Batches, Look, Row
 from raftsql_shell.output import Output
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 BATCH_ROWS: Final = 1_000
 """Rows that are fetched and written together."""
+
+PLAN_COLUMNS: Final = ["id", "parent", "notused", "detail"]
+"""Of EXPLAIN QUERY PLAN, which is a tree."""
 
 OK, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
 """Exit codes."""
@@ -118,13 +122,13 @@ class Shell:
     def statement(self, sql: str, *, upright: bool = False) -> None:
         """Run SQL and show its rows, or what it changed."""
         self.last_statement = sql
-        started = time.perf_counter()
-        cursor = self.session.execute(sql)
+        self.last_seconds = 0.0
+        with self._timed():
+            cursor = self.session.execute(sql)
         changed = cursor.rowcount
         try:
             rows = self._show(cursor, upright=upright) if cursor.description else None
         finally:
-            self.last_seconds = time.perf_counter() - started
             cursor.close()
         self._footer(changed, rows)
 
@@ -133,13 +137,31 @@ class Shell:
 
         def counted() -> Iterator[list[Row]]:
             nonlocal count
-            for batch in batches(cursor):
+            while batch := self._fetched(cursor):
                 count += len(batch)
                 yield batch
 
         names = [column[0] for column in cursor.description or ()]
-        self.show(names, counted(), mode="vertical" if upright else None)
+        if self.interactive and names == PLAN_COLUMNS and not upright:
+            from raftsql_shell.plan import tree
+
+            self.text(tree([row for batch in counted() for row in batch]))
+        else:
+            self.show(names, counted(), mode="vertical" if upright else None)
         return count
+
+    def _fetched(self, cursor: Cursor) -> list[Row]:
+        with self._timed():
+            return cursor.fetchmany(BATCH_ROWS)
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """What the statement takes; that somebody reads its rows in a pager is not its fault."""
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.last_seconds += time.perf_counter() - started
 
     def _footer(self, changed: int, rows: int | None) -> None:
         if self.interactive:
@@ -176,14 +198,10 @@ class Shell:
     def fail(self, text: str, exit_code: int = FAILED) -> None:
         """Say what went wrong, and remember it for the end."""
         self.output.flush()
+        if self.interactive and self.look.screen:
+            text = folded(text, self.look.screen)
         print(text, file=self.errors, flush=True)
         self.exit_code = max(self.exit_code, exit_code)
-
-
-def batches(cursor: Cursor) -> Batches:
-    """A cursor's rows, a bounded number at a time."""
-    while batch := cursor.fetchmany(BATCH_ROWS):
-        yield batch
 
 
 def _counted(number: int, noun: str) -> str:

@@ -52,6 +52,30 @@ def test_quit_leaves(server: ShellServer, open_terminal: Open) -> None:
     assert terminal.end() == 0
 
 
+def test_habits_of_other_shells_are_understood(server: ShellServer, open_terminal: Open) -> None:
+    server.call(_run(server, "CREATE TABLE customers(identity INTEGER, surname TEXT)"))
+    terminal = open_terminal(server.url, lines=80)
+    terminal.enter("show tables").see("│ customers │")
+    terminal.enter("\\d customers").see("│ identity │")
+    terminal.enter("help").see(".help COMMAND says all about one.")
+    terminal.enter("exit")
+    assert terminal.end() == 0
+
+
+def test_a_long_message_is_broken_between_words(server: ShellServer, open_terminal: Open) -> None:
+    terminal = open_terminal(server.url, columns=40)
+    terminal.enter(".mode a_format_of_that_name").see("error: there is no mode")
+    terminal.see("\n  a_format_of_that_name")
+
+
+def test_a_query_plan_is_a_tree_and_upright_what_it_is(
+    server: ShellServer, open_terminal: Open
+) -> None:
+    terminal = open_terminal(server.url)
+    terminal.enter("EXPLAIN QUERY PLAN SELECT * FROM sqlite_schema;").see("└─ SCAN")
+    terminal.enter("EXPLAIN QUERY PLAN SELECT * FROM sqlite_schema\\G").see("notused: ")
+
+
 def test_an_error_marks_the_place_and_the_prompt_lives(
     server: ShellServer, open_terminal: Open
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from raftsql_shell import config, pager
-from raftsql_shell.errors import CommandError, caret, described, place_of
+from raftsql_shell.errors import CommandError, caret, described, folded, place_of
 from raftsql_shell.literals import name, value
 from raftsql_shell.plan import tree
 from raftsql_shell.toolbar import toolbar
@@ -78,6 +78,11 @@ def test_a_mark_stands_under_its_token_in_a_long_line() -> None:
 def test_an_error_in_a_file_names_its_own_line() -> None:
     text = described("no such column: b", "SELECT a,\n b", -1, line=7, name="f.sql")
     assert text.startswith("f.sql:8: error: no such column: b\n")
+
+
+def test_only_the_message_is_folded_and_not_the_place() -> None:
+    text = folded("error: many words in a row\n  SELECT a statement that is long", 20)
+    assert text == "error: many words in\n  a row\n  SELECT a statement that is long"
 
 
 def test_a_plan_is_a_tree() -> None:

@@ -77,6 +77,8 @@ def find(name: str) -> Registered:
     begun = [each for each in known if each.startswith(name)] if len(name) > 1 else []
     if len(begun) == 1:
         return known[begun[0]]
+    if 1 < len(begun) < 5:
+        raise CommandError(f"{name} may be {', '.join(begun[:-1])} or {begun[-1]}")
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.65)
     hint = f"did you mean {begun[0] if begun else close[0]}?" if begun or close else "try .help"
     raise CommandError(f"there is no command {name}; {hint}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from raftsql_shell import literals
 from raftsql_shell.commands import command, words
-from raftsql_shell.errors import CommandError, caret, indented
+from raftsql_shell.errors import CommandError, caret, folded, indented
 
 if TYPE_CHECKING:
     from raftsql_shell.shell import Shell
@@ -37,17 +37,12 @@ def check(shell: Shell, arguments: list[str]) -> None:
     told = found.kind if found.kind != found.verdict else ""
     lines = [f"{found.verdict} ({told})" if told else found.verdict]
     if found.detail:
-        lines.append(indented(_folded(found.detail, shell.look.screen)))
+        screen = shell.look.screen
+        detail = folded(found.detail, screen - 2, "") if screen else found.detail
+        lines.append(indented(detail))
     if found.position >= 0:
         lines.append(indented(caret(sql, found.position)))
     shell.text("\n".join(lines))
-
-
-def _folded(text: str, screen: int) -> str:
-    """Broken between words, where there is a screen that it would run out of."""
-    import textwrap
-
-    return textwrap.fill(text, max(20, screen - 2)) if screen else text
 
 
 @command(".parameter [list|set|unset|clear] [NAME] [VALUE]", raw=True)
