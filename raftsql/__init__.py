@@ -12,18 +12,20 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def __getattr__(name: str) -> Any:
-    if name.startswith("__") and name != "__all__":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import raftsql_driver
+if not TYPE_CHECKING:  # Else every name in the world would be there, and be Any.
 
-    try:
-        value = getattr(raftsql_driver, name)
-    except AttributeError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    if name != "__all__":
-        globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        if name.startswith("__") and name != "__all__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import raftsql_driver
+
+        try:
+            value = getattr(raftsql_driver, name)
+        except AttributeError:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+        if name != "__all__":
+            globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

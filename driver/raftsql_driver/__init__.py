@@ -93,17 +93,70 @@ __all__ = [
     "paramstyle",
     "sqlite_version",
     "sqlite_version_info",
-    *_HOME_OF,
+    "connect",
+    "Connection",
+    "Cursor",
+    "AsyncConnection",
+    "AsyncCursor",
+    "ConnectionPool",
+    "AsyncConnectionPool",
+    "Row",
+    "tuple_row",
+    "dict_row",
+    "namedtuple_row",
+    "scalar_row",
+    "register_adapter",
+    "register_converter",
+    "PrepareProtocol",
+    "PARSE_DECLTYPES",
+    "PARSE_COLNAMES",
+    "Date",
+    "Time",
+    "Timestamp",
+    "DateFromTicks",
+    "TimeFromTicks",
+    "TimestampFromTicks",
+    "Binary",
+    "STRING",
+    "BINARY",
+    "NUMBER",
+    "DATETIME",
+    "ROWID",
+    "Verdict",
+    "Warning",
+    "Error",
+    "InterfaceError",
+    "DatabaseError",
+    "DataError",
+    "OperationalError",
+    "IntegrityError",
+    "InternalError",
+    "ProgrammingError",
+    "NotSupportedError",
+    "Unavailable",
+    "TimedOut",
+    "QueryCancelled",
+    "TooStale",
+    "AuthenticationFailed",
+    "OutcomeUnknown",
+    "AnswerLost",
+    "SerializationFailure",
+    "TransactionLost",
+    "PoolTimeout",
+    "PoolClosed",
+    "TooManyRequests",
 ]
+"""Written out for type checkers: to them `import raftsql` is `from raftsql_driver import *`."""
 
+if not TYPE_CHECKING:  # Else every name in the world would be there, and be Any.
 
-def __getattr__(name: str) -> Any:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{home}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

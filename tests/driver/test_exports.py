@@ -16,6 +16,12 @@ def test_the_package_hands_the_drivers_names_on() -> None:
     assert "__version__" in dir(raftsql)
 
 
+def test_each_name_is_written_where_type_checkers_look_and_has_a_home() -> None:
+    plain = {"apilevel", "threadsafety", "paramstyle", "sqlite_version", "sqlite_version_info"}
+    assert set(raftsql_driver.__all__) == plain | set(raftsql_driver._HOME_OF)
+    assert len(raftsql_driver.__all__) == len(set(raftsql_driver.__all__))
+
+
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="module 'raftsql' has no attribute 'nonsense'"):
         raftsql.nonsense  # noqa: B018
