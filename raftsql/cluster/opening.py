@@ -11,6 +11,8 @@ The journal is made before the database. So where there is a database, there has
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +58,7 @@ def open_stores(datadir: DataDir, files: Files, *, timed: Files | None = None) -
 
     The journal uses `timed`, where given: the same files, looked at by a clock.
     """
+    _keep_utc()
     finish(datadir.database, Disk())
     installed = datadir.noted_install()
     must_exist = files.exists(datadir.database)
@@ -71,6 +74,12 @@ def open_stores(datadir: DataDir, files: Files, *, timed: Files | None = None) -
         Readers(datadir.database, access=lambda: machine.access),
         Snapshots.open(datadir.snapshots, files),
     )
+
+
+def _keep_utc() -> None:
+    """Put the process into UTC: SQL's `localtime` is its zone, which has to be every node's."""
+    os.environ["TZ"] = "UTC"
+    time.tzset()
 
 
 def settle(journal: Journal, machine: Machine, *, installed: Position | None = None) -> None:

@@ -32,7 +32,7 @@ from raftsql.database import internal, text
 from raftsql.database.environment import Role, open_connection
 from raftsql.database.errors import MachineStopped
 from raftsql.database.guard import INTERNAL_PREFIX
-from raftsql.database.schema import hidden_row_number, quoted
+from raftsql.database.schema import TABLES_SQL, hidden_row_number, quoted, with_shadows
 from raftsql.database.sessions import Sessions
 
 STEP_BYTES: Final = 1 << 18
@@ -43,6 +43,9 @@ _DAMAGED_TEXT: Final = 1
 """The msgpack extension that stands for text whose bytes are not UTF-8."""
 
 _encoder: Final = msgspec.msgpack.Encoder()
+
+_SEGMENTS: Final = ("_segments", "_segdir", "_data", "_idx")
+"""How the names of shadow tables end that hold full-text segments."""
 
 _PLAIN, _GENERATED_STORED = 0, 3
 """Values of `hidden` in table_xinfo."""
@@ -178,30 +181,12 @@ def _schema_digest(connection: apsw.Connection) -> bytes:
 
 def _summed_tables(connection: apsw.Connection) -> Iterator[str]:
     """Every table with rows of its own, in the order of their names."""
-    listed: list[Any] = connection.execute(
-        "SELECT name, type FROM pragma_table_list WHERE schema = 'main' ORDER BY name"
-    ).fetchall()
-    kinds: dict[str, str] = dict(listed)
-    segments = {
-        owner + suffix
-        for owner, kind in kinds.items()
-        if kind == "virtual"
-        for suffix in _segment_suffixes(owner, kinds)
-    }
-    for name, kind in kinds.items():
-        if kind in ("view", "virtual") or name in segments or name == "sqlite_schema":
-            continue
-        if not name.startswith(INTERNAL_PREFIX):
+    listed: list[Any] = connection.execute(TABLES_SQL).fetchall()
+    kinds = with_shadows(listed)
+    for name, kind in sorted(kinds.items()):
+        segments = kind == "shadow" and name.endswith(_SEGMENTS)
+        if kind in ("table", "shadow") and not segments and not name.startswith(INTERNAL_PREFIX):
             yield name
-
-
-def _segment_suffixes(owner: str, kinds: dict[str, str]) -> tuple[str, ...]:
-    """Which shadow tables hold full-text segments, told by the shadows each version makes."""
-    if kinds.get(owner + "_segdir") == "shadow":
-        return ("_segments", "_segdir")
-    if kinds.get(owner + "_idx") == "shadow" and kinds.get(owner + "_config") == "shadow":
-        return ("_data", "_idx")
-    return ()
 
 
 def _table_sum(connection: apsw.Connection, name: str) -> Generator[None, None, TableSum]:

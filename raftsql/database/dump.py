@@ -15,7 +15,7 @@ import apsw
 
 from raftsql.database import text
 from raftsql.database.guard import INTERNAL_PREFIX
-from raftsql.database.schema import hidden_row_number, quoted
+from raftsql.database.schema import hidden_row_number, is_virtual, quoted
 
 _ROWS_A_STEP: Final = 64
 """Fetched at a time, since what decodes damaged text may not stay in force across a yield."""
@@ -29,7 +29,7 @@ def dump(connection: apsw.Connection) -> Iterator[str]:
     yield "BEGIN TRANSACTION;\n"
     for setting in ("user_version", "application_id"):
         yield f"PRAGMA {setting} = {connection.pragma(setting)};\n"
-    virtual = [each for each in objects if each[0] == "table" and _is_virtual(connection, each[1])]
+    virtual = [each for each in objects if each[0] == "table" and is_virtual(connection, each[1])]
     if virtual:
         yield "PRAGMA writable_schema = ON;\n"
     for each in objects:
@@ -64,12 +64,6 @@ def _objects(connection: apsw.Connection) -> list[_Object]:
             (len(INTERNAL_PREFIX), INTERNAL_PREFIX),
         ).fetchall()
     return rows
-
-
-def _is_virtual(connection: apsw.Connection, name: str) -> bool:
-    return connection.execute(
-        "SELECT type FROM pragma_table_list(?) WHERE schema = 'main'", (name,)
-    ).fetchall() == [("virtual",)]
 
 
 def _table(connection: apsw.Connection, name: str, sql: str | None) -> Iterator[str]:

@@ -20,9 +20,11 @@ from typing import Final
 import apsw
 import apsw.sqlite_extra
 
-from raftsql.database import guard
+from raftsql.database import guard, numbers
+from raftsql.database.errors import MachineStopped
 from raftsql.sql.functions import LOCAL_FUNCTIONS
 from raftsql.sql.pinned import Chance
+from raftsql.sql.values import LENGTH_MAX
 
 FORMAT_VERSION: Final = 1
 """Changed with every change of what apply computes, or of the internal tables."""
@@ -34,20 +36,22 @@ STATEMENTS_CACHED: Final = 128
 """Prepared statements a connection keeps; a prepare costs as much as five small inserts. apsw
 looks through all of them each time: with 500, that was a quarter of what a small insert costs."""
 
-LENGTH_BYTES_MAX: Final = 128 * 1024 * 1024
-"""The largest text, blob or row: small enough that no node runs out of memory over one value,
-since running out is not the same on every node and would stop it."""
-
 LIMITS: Final[dict[int, int]] = {
-    apsw.SQLITE_LIMIT_LENGTH: LENGTH_BYTES_MAX,
+    # What a message carries. Small enough that no node runs out of memory over one value, since
+    # running out is not the same on every node and would stop it.
+    apsw.SQLITE_LIMIT_LENGTH: LENGTH_MAX,
     apsw.SQLITE_LIMIT_SQL_LENGTH: 16 * 1024 * 1024,
     apsw.SQLITE_LIMIT_COLUMN: 2_000,
     apsw.SQLITE_LIMIT_COMPOUND_SELECT: 500,
     apsw.SQLITE_LIMIT_EXPR_DEPTH: 1_000,
     apsw.SQLITE_LIMIT_FUNCTION_ARG: 1_000,
-    apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 50_000,
+    # Matching costs text times pattern in one step, which no fuel counts: with SQLite's 50,000 a
+    # megabyte of text takes 90 s, with this 1.8 s.
+    apsw.SQLITE_LIMIT_LIKE_PATTERN_LENGTH: 1_000,
     apsw.SQLITE_LIMIT_TRIGGER_DEPTH: 1_000,
     apsw.SQLITE_LIMIT_VARIABLE_NUMBER: 32_766,
+    # SQLite's own: beyond it is "out of memory", which stops a node. The guard bounds what a
+    # statement may come to long before.
     apsw.SQLITE_LIMIT_VDBE_OP: 250_000_000,
     # VACUUM attaches one database by itself; the guard keeps users from doing so.
     apsw.SQLITE_LIMIT_ATTACHED: 1,
@@ -170,7 +174,7 @@ class Pinned:
     def randomblob(self, *arguments: apsw.SQLiteValue) -> bytes:
         """What `randomblob(N)` answers, with SQLite's reading of N: one byte at least."""
         count = max(1, _integer(arguments[0]))
-        if count > LENGTH_BYTES_MAX:
+        if count > LENGTH_MAX:
             raise _coded(apsw.TooBigError("string or blob too big"), apsw.SQLITE_TOOBIG)
         return self._drawn().blob(count)
 
@@ -206,12 +210,26 @@ def _coded(error: apsw.Error, code: int) -> apsw.Error:
 
 def open_writer(path: Path, *, base: str = "") -> tuple[apsw.Connection, Pinned, guard.Guard]:
     """Open, or create, the database for apply. `base` names the VFS beneath, for faulty disks."""
+    _require_utc()
     pinned = Pinned(base)
     connection = open_connection(path, Role.WRITER, vfs=pinned.vfs.vfs_name)
     pinned.install(connection)
     watch = guard.Guard()
     connection.authorizer = watch.writing
     return connection, pinned, watch
+
+
+def _require_utc() -> None:
+    """Refuse to compute in a zone of this machine's own: the modifiers `localtime` and `utc` ask
+    for the process's zone, which nothing in a command can pin."""
+    connection = apsw.Connection(":memory:")
+    seconds = range(0, 2**31, 2**31 // 97)  # Some 97 moments of 68 years, in summer and winter.
+    differs = "SELECT datetime(?1, 'unixepoch') != datetime(?1, 'unixepoch', 'localtime')"
+    if any(connection.execute(differs, (moment,)).fetchall() != [(0,)] for moment in seconds):
+        raise MachineStopped(
+            "this process is not in UTC, so `localtime` would differ between nodes: start it with"
+            " TZ=UTC in its environment"
+        )
 
 
 def open_connection(path: Path, role: Role, *, vfs: str = "") -> apsw.Connection:
@@ -279,6 +297,8 @@ def _build_digest() -> str:
         repr(sorted(SWITCHES.items())),
         repr(sorted(_PRAGMAS.items())),
         f"{CHECKSUM_BYTES} bytes of checksum a page",
+        f"{guard.ACTIONS_MAX} actions",
+        numbers.probe(),
     ]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 

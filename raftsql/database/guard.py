@@ -20,6 +20,11 @@ from raftsql.sql.pragmas import SCHEMA_PRAGMAS, WRITE_PRAGMAS
 INTERNAL_PREFIX: Final = determinism.INTERNAL_PREFIX.lower()
 """Internal tables' names begin so; SQLite itself keeps users from dropping or altering them."""
 
+ACTIONS_MAX: Final = 20_000
+"""What a statement may come to, counted in what SQLite asks about while it compiles it: a use of a
+column or a function is one. Views of views double with every level, and compiling is not counted
+by fuel: some 65,000 take half a minute, where SQLite gives up by itself, these 0.4 s."""
+
 OK: Final = apsw.SQLITE_OK
 DENY: Final = apsw.SQLITE_DENY
 
@@ -86,6 +91,7 @@ class Guard:
     """The writer's authorizer, and what it saw of the statement compiled last."""
 
     __slots__ = (
+        "actions",
         "changes_schema",
         "compiling",
         "counts",
@@ -123,6 +129,8 @@ class Guard:
             self.uses = set()
         self.compiling = True
         """Cleared when its first step is taken: what is compiled then, a virtual table asks for."""
+        self.actions = 0
+        """How much was asked about it so far."""
         self.refusal: str | None = None
         """Why it was refused, in words."""
         self.changes_schema = False
@@ -177,6 +185,13 @@ class Guard:
             return None
         if action == apsw.SQLITE_PRAGMA and first == "data_version" and not self.compiling:
             return None  # FTS5 looks whether its own cache is still good.
+        if self.compiling:
+            self.actions += 1
+            if self.actions > ACTIONS_MAX:
+                return (
+                    f"it uses columns and functions more than {ACTIONS_MAX} times, once its views"
+                    " are written out, which takes too long to compile"
+                )
         if self.restructures and (action, (first or "").lower()) in _RESTRUCTURING_READS:
             return None
         if self.compiling and action in _TABLE_USES and (first or "").lower() in self.hidden:

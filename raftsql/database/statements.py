@@ -26,7 +26,7 @@ from raftsql.database.fuel import NO_LIMIT, Meter
 from raftsql.database.guard import Guard
 from raftsql.database.headers import Shape
 from raftsql.database.rowids import ROWID_MAX, TOO_HIGH, RowidWatch, needs_watching
-from raftsql.database.schema import TABLES_SQL, governing
+from raftsql.database.schema import HAS_ROW_NUMBERS_SQL, TABLES_SQL, governing, with_shadows
 from raftsql.sql.access import NOBODY_YET, SHAPES, Access, Rights, Use
 from raftsql.sql.commands import (
     FUEL_UNIT,
@@ -237,15 +237,16 @@ class Statements:
             if sql is not None
             for word in _MENTIONS.findall(sql)
         }
-        virtual = self.own("SELECT lower(name) FROM pragma_table_list WHERE type = 'virtual'")
-        self.guard.virtual = frozenset(name for (name,) in virtual)
-        self.virtual = bool(virtual)
-        shadows = self.own("SELECT lower(name) FROM pragma_table_list WHERE type = 'shadow'")
-        self.guard.hidden = frozenset(n for (n,) in shadows if n.endswith(PENDING_SUFFIXES))
+        tables = self.own(TABLES_SQL)
+        kinds = {name.lower(): kind for name, kind in with_shadows(tables).items()}
+        self.guard.virtual = frozenset(name for name, kind in kinds.items() if kind == "virtual")
+        self.virtual = bool(self.guard.virtual)
+        shadows = [name for name, kind in kinds.items() if kind == "shadow"]
+        self.guard.hidden = frozenset(name for name in shadows if name.endswith(PENDING_SUFFIXES))
         self.defers = "deferred" in words
         self.counts = not words.isdisjoint({"changes", "last_insert_rowid"})
         if self.access.on:
-            self._tables = governing(self.own(TABLES_SQL))
+            self._tables = governing(tables)
 
     def _forget_texts(self) -> None:
         self.plans.clear()
@@ -368,10 +369,7 @@ class Statements:
         """Look closer at a text that was met again, and whether it needs so much care."""
         plan.is_known = True
         if plan.inserts and "CONFLICT" not in sql.upper() and plan.target is not None:
-            kind = (
-                "SELECT type = 'table' AND wr = 0 FROM pragma_table_list(?) WHERE schema = 'main'"
-            )
-            plan.sets_rowid = self.own(kind, [plan.target]) == [(1,)]
+            plan.sets_rowid = self.own(HAS_ROW_NUMBERS_SQL, [plan.target]) == [(1,)]
         program = self.own("EXPLAIN " + sql, parameters, can_cache=False)
         unseen = needs_watching(program, tells_rowid=plan.sets_rowid)
         plan.is_quick = not (unseen or plan.leaps or self.counts or self.careful)

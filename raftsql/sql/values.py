@@ -28,7 +28,7 @@ INTEGER_MIN: Final = -(1 << 63)
 INTEGER_MAX: Final = (1 << 63) - 1
 PARAMETERS_MAX: Final = 32_766
 """SQLite's SQLITE_MAX_VARIABLE_NUMBER."""
-LENGTH_MAX: Final = 1_000_000_000
+LENGTH_MAX: Final = 64 * 1024 * 1024
 """SQLite's SQLITE_MAX_LENGTH, in bytes."""
 
 _KINDS: Final = frozenset({int, str, bytes, float, bool, type(None)})

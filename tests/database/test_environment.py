@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
 
+from raftsql.database import environment, numbers
 from raftsql.database.environment import Role, fingerprint, open_connection, open_writer
+from raftsql.database.errors import MachineStopped
+from raftsql.sql.commands import Failed
 from raftsql.sql.pinned import Chance
 
 CLOCK_MS = 1_700_000_000_123
@@ -115,3 +120,90 @@ def test_too_large_a_draw_is_the_commands_error_and_stops_nothing(bench: Any) ->
         answer = bench.sql("INSERT INTO t VALUES (randomblob(?))", [10**10])
         assert answer.code == apsw.SQLITE_TOOBIG
     assert bench.sql("INSERT INTO t VALUES (randomblob(?))", [4]).changes == 1
+
+
+def test_the_fingerprint_follows_what_the_machine_makes_of_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    here = fingerprint()
+    monkeypatch.setattr(numbers, "probe", lambda: "another library's")
+    assert fingerprint() != here
+
+
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    yield monkeypatch
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize("name", ["XXX-3", "YYY+0:01", "EST5EDT,M3.2.0,M11.1.0", "GMT0BST"])
+def test_no_database_is_opened_for_apply_in_a_zone_of_the_machines_own(
+    tmp_path: Path, zone: pytest.MonkeyPatch, name: str
+) -> None:
+    zone.setenv("TZ", name)
+    time.tzset()
+    with pytest.raises(MachineStopped, match="TZ=UTC"):
+        open_writer(tmp_path / "a.db")
+
+
+@pytest.mark.parametrize("name", ["UTC", "GMT0", ""])
+def test_a_zone_that_is_utc_by_another_name_will_do(
+    tmp_path: Path, zone: pytest.MonkeyPatch, name: str
+) -> None:
+    zone.setenv("TZ", name)
+    time.tzset()
+    open_writer(tmp_path / "a.db")[0].close()
+
+
+def test_localtime_and_utc_change_nothing(bench: Any) -> None:
+    bench.sql("CREATE TABLE t(a)")
+    for modifier in ("subsec", "localtime", "utc"):
+        bench.sql(f"INSERT INTO t VALUES (datetime(1700000000, 'unixepoch', '{modifier}'))")
+    assert bench.rows("SELECT DISTINCT substr(a, 1, 19) FROM t") == [("2023-11-14 22:13:20",)]
+
+
+@pytest.mark.parametrize("limit", sorted(environment.LIMITS))
+def test_every_limit_is_in_force_on_every_connection(tmp_path: Path, limit: int) -> None:
+    writer, _, _ = open_writer(tmp_path / "a.db")
+    reader = open_connection(tmp_path / "a.db", Role.READER)
+    assert writer.limit(limit) == reader.limit(limit) == environment.LIMITS[limit]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "INSERT INTO t VALUES (zeroblob(64 * 1024 * 1024 + 1))",
+        "INSERT INTO t VALUES (printf('%.*c', 99000000, 'x'))",
+        "INSERT INTO t SELECT group_concat(hex(zeroblob(9000000))) FROM f",
+        "UPDATE f SET a = a LIKE printf('%.*c', 1001, 'x')",
+        "UPDATE f SET a = a GLOB printf('%.*c', 1001, 'x')",
+    ],
+)
+def test_what_is_beyond_a_limit_is_an_answer(bench: Any, sql: str) -> None:
+    numbered = "INSERT INTO f VALUES (1), (2), (3), (4)"
+    bench.script("CREATE TABLE t(a)", "CREATE TABLE f(a)", numbered)
+    answer = bench.sql(sql)
+    assert isinstance(answer, Failed)
+    assert "too big" in answer.message or "too complex" in answer.message
+    assert bench.rows("SELECT * FROM t") == []
+
+
+@pytest.mark.parametrize("levels", [12, 15, 30])
+@pytest.mark.parametrize(
+    "doubled",
+    [
+        "SELECT (SELECT max(a) FROM {v}) + (SELECT max(a) FROM {v}) AS a FROM t",
+        "SELECT a FROM {v} UNION ALL SELECT a FROM {v}",
+    ],
+)
+def test_views_of_views_that_double_are_refused_in_time(
+    bench: Any, doubled: str, levels: int
+) -> None:
+    bench.script("CREATE TABLE t(a)", "CREATE VIEW v0 AS SELECT a FROM t")
+    for level in range(1, levels + 1):
+        bench.sql(f"CREATE VIEW v{level} AS {doubled.format(v=f'v{level - 1}')}")
+    answer = bench.sql(f"INSERT INTO t SELECT a FROM v{levels}")
+    assert isinstance(answer, Failed)
+    assert "more than 20000 times" in answer.message or "too many" in answer.message
+    assert bench.sql("INSERT INTO t SELECT a FROM v3").changes >= 0

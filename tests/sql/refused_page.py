@@ -108,7 +108,37 @@ and build.
 | a date, a list, a map, a msgpack extension | refused before the log; pass text, a number or JSON text |
 | text with half a surrogate pair | refused before the log |
 | more than 32,766 parameters | refused before the log |
-| a text or blob over 1,000,000,000 bytes | refused before the log |
+| a text or blob over 67,108,864 bytes (64 MiB) | refused before the log; refused in apply when it is computed |
+
+## Limits
+
+They are the same on every node, and part of what nodes compare before they join. A statement beyond
+one is refused, on every node alike.
+
+| Limit | Value | Why |
+|---|---|---|
+| a text, a blob or a row | 64 MiB | what a message carries; no node may run out of memory over a value that others can hold |
+| the text of a statement | 16 MiB | it is read and compiled on every node |
+| a pattern of LIKE or GLOB | 1,000 bytes | matching costs text times pattern, in one step that nothing counts: 1.8 s for a megabyte |
+| columns of a table or result | 2,000 | SQLite's own |
+| terms of a compound SELECT | 500 | SQLite's own |
+| depth of an expression | 1,000 | SQLite's own |
+| arguments of a function | 1,000 | SQLite's own |
+| triggers within triggers | 1,000 | SQLite's own |
+| parameters | 32,766 | SQLite's own |
+| uses of columns and functions in a write, once its views are written out | 20,000 | views of views double with every level, and compiling is no step that is counted |
+| steps of a command | 2,000,000,000 | `fuel`, counted by SQLite's machine and not by a clock |
+
+`instr`, `replace` and `trim(X, Y)` compare text times pattern in the worst case, in one step, and have
+no limit of their own: two texts of a megabyte that are made for it take ten seconds, on every node. While
+such a step runs a node goes on sending heartbeats, and other writes wait.
+
+## Time zones and arithmetic
+
+A node runs in UTC, whatever its machine is set to; one that does not will not open its database. What the
+processor and the C library compute (`sin`, `exp`, `pow`, `log` and so `bm25`, text to number and back) is
+probed with awkward arguments when a node starts, and is part of its fingerprint: a node that computes
+otherwise may not join.
 """
 
 
