@@ -19,7 +19,7 @@ from raftsql.database.readers import Rest
 from raftsql.rpc.door import LONG_BYTES, Ask, settings_of
 from raftsql.rpc.replies import FAILED_TAG, Outbox, StreamReply
 from raftsql.rpc.standing import Standing
-from raftsql.rpc.tally import Asked, Kind, Outcome, Request
+from raftsql.rpc.tally import READ, STEP, WRITE, Asked, Kind, Outcome, Request
 from raftsql.sql.classify import StatementKind, Verb
 from raftsql.sql.commands import (
     Column,
@@ -64,6 +64,7 @@ class ClientStream:
         self.standing = Standing(service.gate, service.runner)
         self.forwarded = False
         self._open: dict[int, Asked] = {}
+        self._note = service.tally.answered.append
         self._came = 0.0
         """When the message came whose frames are handled now."""
         self._transactions: dict[int, Transaction] = {}
@@ -93,7 +94,7 @@ class ClientStream:
         """The request is answered."""
         asked = self._open.pop(request, None)
         if asked is not None:
-            self.service.tally.ended(asked, outcome)
+            self._note((asked, outcome))
 
     def leader_address(self) -> str:
         """Where the leader is, if known."""
@@ -217,7 +218,7 @@ class ClientStream:
             self._in_transaction(run, ask)
         elif ask.kind is StatementKind.READ:
             read = self._read_of(run, ask)
-            self._opens(run.id, read, Kind.READ)
+            self._opens(run.id, read, READ)
             self.replica.read(read)
         elif ask.kind is StatementKind.TRANSACTION:
             self._outside(run, ask)
@@ -237,7 +238,7 @@ class ClientStream:
             ask.command, ask.body, StreamReply(self, run.id), settings,
             run.session, run.sequence, run.floor, deadline_ms=self._deadline(run.timeout_ms),
         )  # fmt: skip
-        self._opens(run.id, write, Kind.WRITE)
+        self._opens(run.id, write, WRITE)
         self.replica.write(write)
 
     def _read_of(self, run: frames.Run, ask: Ask) -> Read:
@@ -323,7 +324,7 @@ class ClientStream:
         step = Step(
             ask.statements, len(run.body), StreamReply(self, run.id), self._deadline(run.timeout_ms)
         )
-        self._opens(run.id, read or step, Kind.STEP)
+        self._opens(run.id, read or step, STEP)
         transaction.execute(step, read)
 
     def _begin(self, run: frames.Run) -> Transaction | None:

@@ -9,7 +9,7 @@ from typing import Protocol
 import msgspec
 
 from raftsql.database.readers import Page, Rest
-from raftsql.rpc.tally import Outcome
+from raftsql.rpc.tally import DONE, FAILED, REFUSED, Outcome
 from raftsql.sql.commands import Why
 from raftsql_proto import client_pb2, frames
 
@@ -142,13 +142,13 @@ class StreamReply:
     def result(self, answer: bytes, index: int) -> None:
         """A packed answer travels as it is."""
         holder = self._holder
-        holder.done(self._request, Outcome.FAILED if answer[1] == FAILED_TAG else Outcome.DONE)
+        holder.done(self._request, FAILED if answer[1] == FAILED_TAG else DONE)
         holder.outbox.put(frames.Result(self._request, msgspec.Raw(answer), index), len(answer))
 
     def page(self, page: Page, index: int, age_ms: int) -> None:
         """Rows travel as they were packed; what is left of the result is kept here."""
         holder = self._holder
-        holder.done(self._request, Outcome.DONE)
+        holder.done(self._request, DONE)
         cursor = 0 if page.more is None else holder.keep(page.more)
         holder.outbox.put(
             frames.Page(self._request, page.columns, msgspec.Raw(page.rows), cursor, index, age_ms),
@@ -158,6 +158,6 @@ class StreamReply:
     def refused(self, why: Why, message: str) -> None:
         """With where the leader is, so that the client can go there."""
         holder = self._holder
-        holder.done(self._request, Outcome.REFUSED)
+        holder.done(self._request, REFUSED)
         leader = holder.leader_address()
         holder.outbox.put(frames.Refused(self._request, why, message, leader))

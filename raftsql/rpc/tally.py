@@ -54,6 +54,10 @@ class Outcome(IntEnum):
     """It was not carried out here: no leader, no time, too much to do."""
 
 
+# Names of their own: looking a member up in its class costs a request more than counting it.
+READ, WRITE, STEP = Kind.READ, Kind.WRITE, Kind.STEP
+DONE, FAILED, REFUSED = Outcome.DONE, Outcome.FAILED, Outcome.REFUSED
+
 Request = Read | Write | Step | None
 Asked = tuple[Request, Kind, float]
 """What waits for an answer: the request, its kind, and when it came."""
@@ -68,7 +72,9 @@ class Tally:
         self.turned_away = 0
         """Statements that were refused for what they are, before anything was done."""
         self.slow = 0
-        self._ended: list[tuple[Asked, Outcome]] = []
+        self.answered: list[tuple[Asked, Outcome]] = []
+        """What leaves with the next message, and is counted when that does. Always the same list:
+        streams hold on to its `append`."""
         self._slow_us: float = math.inf
         self._window = 0.0
         self._lines = 0
@@ -77,15 +83,12 @@ class Tally:
         """Name what takes longer from now on; 0: nothing."""
         self._slow_us = milliseconds * 1000 or math.inf
 
-    def ended(self, asked: Asked, outcome: Outcome) -> None:
-        """Its answer leaves with the next message, and is counted when that does."""
-        self._ended.append((asked, outcome))
-
     def settle(self) -> None:
         """A message leaves: count what is answered by now."""
-        ended, self._ended = self._ended, []
-        if not ended:
+        if not self.answered:
             return
+        ended = self.answered[:]
+        self.answered.clear()
         now = perf_counter()
         (_, last_kind, last_came), last_outcome = ended[0]
         start = 0

@@ -38,6 +38,15 @@ async def test_a_node_without_a_place_answers_status_and_nothing_else() -> None:
         await service.Transfer(admin_pb2.TransferRequest(), context)  # type: ignore[arg-type]
 
 
+async def test_metrics_are_told_once_somebody_counts() -> None:
+    service, context = AdminService("n1:1"), Context()
+    with pytest.raises(Aborted, match="counts nothing"):
+        await service.Metrics(admin_pb2.MetricsRequest(), context)  # type: ignore[arg-type]
+    service.metrics = lambda: "raftsql_up 1.0\n"
+    reply = await service.Metrics(admin_pb2.MetricsRequest(), context)  # type: ignore[arg-type]
+    assert reply.text == "raftsql_up 1.0\n"
+
+
 async def test_a_lead_can_not_be_handed_to_a_stranger(tmp_path: Path) -> None:
     async with running(tmp_path / "d") as node:
         with pytest.raises(Refused) as refused:

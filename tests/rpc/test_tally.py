@@ -74,7 +74,7 @@ def test_what_the_leader_answers_is_counted_as_passed_on(tmp_path: Path) -> None
 def slow(request: Any, kind: Kind = Kind.WRITE) -> Tally:
     tally = Tally()
     tally.slower_than(1)
-    tally.ended((request, kind, -1000.0), Outcome.DONE)
+    tally.answered.append(((request, kind, -1000.0), Outcome.DONE))
     tally.settle()
     return tally
 
@@ -95,7 +95,7 @@ def test_what_is_quick_is_not_named(caplog: pytest.LogCaptureFixture) -> None:
     tally = Tally()
     for threshold, came in ((0, -1000.0), (10_000_000, module.perf_counter())):
         tally.slower_than(threshold)
-        tally.ended((QUERY, Kind.READ, came), Outcome.DONE)
+        tally.answered.append(((QUERY, Kind.READ, came), Outcome.DONE))
         tally.settle()
     assert (tally.slow, caplog.records) == (0, [])
 
@@ -108,12 +108,12 @@ def test_when_everything_is_slow_a_few_are_named(
     tally = Tally()
     tally.slower_than(1)
     for _ in range(25):
-        tally.ended((QUERY, Kind.READ, 0.0), Outcome.DONE)
+        tally.answered.append(((QUERY, Kind.READ, 0.0), Outcome.DONE))
     tally.settle()
     assert len(caplog.records) == module.LINES_A_SECOND_MAX
     now = 102.0
     with caplog.at_level(logging.WARNING):
-        tally.ended((QUERY, Kind.READ, 0.0), Outcome.DONE)
+        tally.answered.append(((QUERY, Kind.READ, 0.0), Outcome.DONE))
         tally.settle()
     assert "15 more statements were slow" in caplog.text
     assert tally.slow == 26
@@ -130,7 +130,7 @@ def test_what_leaves_together_is_counted_once_and_in_full(monkeypatch: pytest.Mo
         (Kind.WRITE, 9.9, Outcome.DONE),
         (Kind.READ, 9.0, Outcome.DONE),
     ):
-        tally.ended((None, kind, came), outcome)
+        tally.answered.append(((None, kind, came), outcome))
     tally.settle()
     tally.settle()
     assert counts(tally) == {("READ", "DONE"): 3, ("READ", "FAILED"): 1, ("WRITE", "DONE"): 2}
