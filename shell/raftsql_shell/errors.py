@@ -43,6 +43,11 @@ def described(message: str, sql: str, position: int, *, line: int = 0, name: str
     return text
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of something, in words."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def folded(text: str, screen: int, hang: str = "  ") -> str:
     """Its first line, the message, broken between words where the screen ends."""
     import textwrap

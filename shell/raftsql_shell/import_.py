@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from raftsql_shell.errors import CommandError
+from raftsql_shell.errors import CommandError, counted
 from raftsql_shell.keywords import KEYWORDS
 from raftsql_shell.literals import name
 from raftsql_shell.sources import BadInput, Numbered, Source, kind_of, open_source, type_of
@@ -38,6 +38,8 @@ class Options:
     """What to do with rows that are longer or shorter than the columns: stop, fill or skip."""
     empty_is_null: bool = True
     """Whether an empty field of csv is NULL or an empty text."""
+    separator: str = ","
+    """What stands between the fields of csv."""
     header: str = "auto"
     """Whether the first line names columns; auto: it does if they are columns of the table."""
 
@@ -70,7 +72,9 @@ def load(
     with file:
         kind = options.kind or kind_of(path)
         try:
-            source = open_source(file, kind, empty_is_null=options.empty_is_null)
+            source = open_source(
+                file, kind, empty_is_null=options.empty_is_null, separator=options.separator
+            )
         except BadInput as bad:
             reason = f"{path.name}, line {bad.line}: {bad}; nothing was loaded"
             raise CommandError(reason) from None
@@ -167,6 +171,13 @@ class _Loading:
         return None, itertools.chain([first], rows)
 
     def _create(self, names: list[str], sample: list[list[Any]]) -> None:
+        for sign in ";|\t":
+            if len(names) == 1 and sign in names[0]:
+                option = "--tsv" if sign == "\t" else f"--separator '{sign}'"
+                raise CommandError(
+                    f"{self._file}: its first line is one field with {sign!r} in it; if that "
+                    f"stands between fields, say {option}; if not, make the table first"
+                )
         if "" in names or len({each.casefold() for each in names}) < len(names):
             raise CommandError(
                 f"{self._file}: the first line has an empty name or one twice; make the table "
@@ -192,7 +203,7 @@ class _Loading:
             elif self._options.ragged == "skip":
                 self.outcome.skipped += 1
             else:
-                fields = f"{len(row)} field{'' if len(row) == 1 else 's'}"
+                fields = counted(len(row), "field")
                 raise BadInput(line, f"{fields} where {count} are wanted (see --ragged)")
 
     def _cut(self, rows: Numbered) -> Iterator[tuple[int, int, list[list[Any]]]]:
@@ -222,8 +233,8 @@ class _Loading:
             self._connection.executemany(sql, chunk)
         except errors.OutcomeUnknown as error:
             raise CommandError(
-                f"{self._file}: {self.outcome.rows:,} rows were loaded; what became of lines "
-                f"{first} to {last} is not known: {error}"
+                f"{self._file}: {counted(self.outcome.rows, 'row')} loaded before; what became of "
+                f"lines {first} to {last} is not known: {error}"
             ) from error
         except errors.Error as error:
             where = f"in the lines up to {last}: " if last > first else ""
@@ -232,7 +243,7 @@ class _Loading:
 
     def _stopped(self, line: int, reason: str) -> CommandError:
         """The error that ends the load, with what became of the rows before."""
-        rows = f"{self.outcome.rows:,} row{'' if self.outcome.rows == 1 else 's'} before it"
+        rows = f"{counted(self.outcome.rows, 'row')} before it"
         if self._options.atomic:
             kept = "nothing was loaded"
         elif self._connection.in_transaction:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TextIO
 
 from raftsql_shell import commands
-from raftsql_shell.errors import CommandError, described, folded
+from raftsql_shell.errors import CommandError, counted, described, folded
 from raftsql_shell.formats import format_of
 from raftsql_shell.look import Batches, Look, Row
 from raftsql_shell.output import Output
@@ -135,7 +135,7 @@ class Shell:
     def _show(self, cursor: Cursor, *, upright: bool) -> int:
         count = 0
 
-        def counted() -> Iterator[list[Row]]:
+        def fetched() -> Iterator[list[Row]]:
             nonlocal count
             while batch := self._fetched(cursor):
                 count += len(batch)
@@ -145,9 +145,9 @@ class Shell:
         if self.interactive and names == PLAN_COLUMNS and not upright:
             from raftsql_shell.plan import tree
 
-            self.text(tree([row for batch in counted() for row in batch]))
+            self.text(tree([row for batch in fetched() for row in batch]))
         else:
-            self.show(names, counted(), mode="vertical" if upright else None)
+            self.show(names, fetched(), mode="vertical" if upright else None)
         return count
 
     def _fetched(self, cursor: Cursor) -> list[Row]:
@@ -166,9 +166,9 @@ class Shell:
     def _footer(self, changed: int, rows: int | None) -> None:
         if self.interactive:
             if rows is not None:
-                text = _counted(rows, "row")
+                text = counted(rows, "row")
             elif changed >= 0:
-                text = f"{_counted(changed, 'row')} changed"
+                text = f"{counted(changed, 'row')} changed"
             else:
                 text = "done"
             self.note(f"{text} ({self.last_seconds:.3f} s)" if self.timer else text)
@@ -202,7 +202,3 @@ class Shell:
             text = folded(text, self.look.screen)
         print(text, file=self.errors, flush=True)
         self.exit_code = max(self.exit_code, exit_code)
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -52,14 +52,14 @@ def kind_of(path: Path) -> str:
     return kind
 
 
-def open_source(file: IO[bytes], kind: str, *, empty_is_null: bool) -> Source:
-    """The rows of an open file."""
+def open_source(file: IO[bytes], kind: str, *, empty_is_null: bool, separator: str = ",") -> Source:
+    """The rows of an open file; the separator is that of csv."""
     lines = _Lines(file)
     if kind == "jsonl":
         return _objects(lines)
     if kind == "tsv":
         return Source(_tab_separated(lines))
-    return Source(_comma_separated(lines, empty_is_null=empty_is_null))
+    return Source(_comma_separated(lines, separator, empty_is_null=empty_is_null))
 
 
 class _Lines:
@@ -83,9 +83,9 @@ class _Lines:
                 raise BadInput(self.number, f"byte 0x{byte:02x} is not UTF-8") from None
 
 
-def _comma_separated(lines: _Lines, *, empty_is_null: bool) -> Numbered:
+def _comma_separated(lines: _Lines, separator: str, *, empty_is_null: bool) -> Numbered:
     csv.field_size_limit(FIELD_BYTES_MAX)
-    reader = csv.reader(lines, strict=True)
+    reader = csv.reader(lines, strict=True, delimiter=separator)
     begins = 1
     try:
         for row in reader:

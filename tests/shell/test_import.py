@@ -141,6 +141,17 @@ def test_a_table_is_made_of_the_names_and_values_of_a_file(
     assert [tuple(row) for row in found] == [(1, 1.5, "007", None), (2, 3.0, "008", "x")]
 
 
+def test_another_separator_is_noticed_and_can_be_named(
+    server: ShellServer, shell: Kept, tmp_path: Path
+) -> None:
+    content = "a;b\n1;x\n"
+    assert "say --separator ';'" in load(shell, tmp_path / "t.csv", content)
+    said = load(shell, tmp_path / "t.csv", content, "--separator ';'")
+    assert said.startswith("1 row loaded")
+    assert rows(server) == [(1, "x")]
+    assert "that is no option" in load(shell, tmp_path / "t.csv", content, "--separator ';;'")
+
+
 def test_an_empty_file_makes_no_table(server: ShellServer, shell: Kept, tmp_path: Path) -> None:
     assert "names no columns" in load(shell, tmp_path / "t.csv", "")
     assert "say what it is" in load(shell, tmp_path / "t.dat", "1")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from raftsql_shell.commands import command
-from raftsql_shell.errors import CommandError
+from raftsql_shell.errors import CommandError, counted
 
 if TYPE_CHECKING:
     from raftsql_shell.import_ import Options
@@ -46,6 +46,7 @@ def import_(shell: Shell, arguments: list[str]) -> None:
     The table is made when it is not there.
 
     --csv, --tsv, --jsonl      the file's format, when its name does not tell
+    --separator SIGN           what stands between the fields of csv, when it is no comma
     --atomic                   all in one transaction; else in chunks of some thousand rows
     --ragged stop|fill|skip    rows with too few or too many fields: end the load there (this is
                                what happens when nothing is said), make them fit, or leave them out
@@ -62,13 +63,13 @@ def import_(shell: Shell, arguments: list[str]) -> None:
     finally:
         bar.end()
     rate = f"{found.rows / found.seconds:,.0f} rows a second" if found.seconds else ""
-    said = [f"{found.rows:,} rows loaded in {found.seconds:.1f} s ({rate})"]
+    said = [f"{counted(found.rows, 'row')} loaded in {found.seconds:.1f} s ({rate})"]
     if found.created:
         said.append(f"table {arguments[1]} made")
     if found.filled:
-        said.append(f"{found.filled:,} rows made to fit")
+        said.append(f"{counted(found.filled, 'row')} made to fit")
     if found.skipped:
-        said.append(f"{found.skipped:,} rows left out")
+        said.append(f"{counted(found.skipped, 'row')} left out")
     shell.note("; ".join(said))
 
 
@@ -87,6 +88,8 @@ def _options(arguments: list[str]) -> Options:
             given["empty_is_null"] = False
         elif option == "--ragged" and left and left[0] in ("stop", "fill", "skip"):
             given["ragged"] = left.pop(0)
+        elif option == "--separator" and left and len(left[0]) == 1:
+            given["separator"] = left.pop(0)
         elif option == "--header" and left and left[0] in ("yes", "no"):
             given["header"] = left.pop(0)
         else:
