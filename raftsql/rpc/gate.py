@@ -114,7 +114,9 @@ class Gate:
             raise Denied(grpc.StatusCode.UNAUTHENTICATED, self._who_are_you())
         if shown.startswith(tokens.PREFIX) and ":" not in shown:
             return self._by_token(shown)
-        name, _, password = shown.partition(":")
+        name, colon, password = shown.partition(":")
+        if not (name and colon):
+            raise Denied(grpc.StatusCode.UNAUTHENTICATED, self._who_are_you())
         user = await self.login(name, password, peer)
         return Caller(user.name, user.number, user.since)
 

@@ -28,22 +28,25 @@ Naming = frames.Run | frames.Commit | frames.OpenSession
 class Standing:
     """Who speaks on one stream."""
 
-    __slots__ = ("_gate", "_runner", "caller")
+    __slots__ = ("_gate", "_is_open", "_runner", "caller")
 
     def __init__(self, gate: Gate, runner: Runner) -> None:
         self._gate = gate
         self._runner = runner
         self.caller: Caller | None = None
         """Who greeted; None where nobody has to say."""
+        self._is_open = not gate.is_closed
+        """Whether nobody had to say, when the last message came."""
 
     def check(self) -> None:
         """Denied when the caller is not any more who they were; asked once a message."""
-        if self._gate.is_closed and (self.caller is None or not self.caller.is_node):
+        self._is_open = not self._gate.is_closed
+        if not self._is_open and (self.caller is None or not self.caller.is_node):
             self._gate.user_of(self.caller)
 
     def user(self, frame: Naming) -> int:
         """The number of the user for whom a request is done; 0 where there are none."""
-        if self.caller is None and not self._gate.is_closed:
+        if self._is_open:
             return 0
         try:
             return self._gate.number_of(self.caller, frame.user)
@@ -52,11 +55,11 @@ class Standing:
 
     def mark(self, settings: Settings, frame: Naming) -> Settings:
         """What a request's commands carry: its connection's settings, and its user."""
-        return of_user(settings, self.user(frame))
+        return settings if self._is_open else of_user(settings, self.user(frame))
 
     def check_session(self, frame: frames.Run | frames.Commit) -> None:
         """A session is one user's: its answers are nobody else's business."""
-        if frame.session and self._gate.is_closed:
+        if frame.session and not self._is_open:
             owner = self._runner.machine.owner(frame.session)
             if owner is not None and owner != self.user(frame):
                 raise BadValue("the session is another user's")
@@ -67,6 +70,6 @@ class Standing:
 
     def vouched(self, frame: Forwardable) -> Forwardable:
         """A request as it is passed on: this node says for whom it is."""
-        if self._gate.is_closed and isinstance(frame, Naming):
+        if not self._is_open and isinstance(frame, Naming):
             return msgspec.structs.replace(frame, user=self.user(frame))
         return frame

@@ -17,6 +17,7 @@ import grpc.aio
 from google.protobuf.json_format import MessageToDict
 
 from raftsql.rpc.gate import CALLER, Caller, Denied, Gate
+from raftsql.rpc.tokens import PREFIX
 from raftsql.sql.access import Role
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -163,7 +164,8 @@ def shown_in(context: Context) -> str:
         if name == "authorization":
             kind, _, shown = str(value).partition(" ")
             if kind.lower() == "bearer":
-                return shown.strip()
+                token = shown.strip()
+                return token if token.startswith(PREFIX) else PREFIX  # Never a password.
             if kind.lower() == "basic":
                 return _basic(shown.strip())
     return ""
