@@ -152,7 +152,11 @@ class BaseCursor:
         rest, self._rest = self._rest, 0
         if ahead is not None:
             ahead.deadline = now + timeout
-        page = yield from next_page(self._node, self._serial, rest, now + timeout, now, ahead)
+        try:
+            page = yield from next_page(self._node, self._serial, rest, now + timeout, now, ahead)
+        except BaseException:
+            self._rest = rest  # A result that broke off must not look like one that has ended.
+            raise
         self._turn(page)
         if self._rest and self._pages >= 2:
             frame = Fetch(next_id(), self._rest, timeout_ms=budget_ms(now + timeout, now))

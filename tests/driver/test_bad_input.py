@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from raftsql.rpc.door import BODY_BYTES_MAX
 from raftsql_driver import connection as connections
 from raftsql_driver import errors
 from raftsql_driver.aio import AsyncConnection
@@ -84,6 +85,10 @@ def test_a_request_too_large_for_any_node_is_not_sent(
         table.executescript(f"SELECT '{'x' * (1 << 20)}'")
     assert len(server.frames) == seen
     table.execute(INSERT, (1, value))
+
+
+def test_the_bound_is_the_one_that_nodes_have() -> None:
+    assert connections.BODY_BYTES_MAX == BODY_BYTES_MAX
 
 
 CLOSED: list[Callable[[Any], Any]] = [

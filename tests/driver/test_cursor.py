@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from raftsql_driver import errors
 from raftsql_driver.cursor import BaseCursor
 from raftsql_driver.flows import Answered
 from raftsql_driver.rows import Row
 from raftsql_driver.statements import look_at
 from raftsql_proto import frames as f
-from tests.driver.scripted import Script, done, page
+from raftsql_proto.frames import Why
+from tests.driver.scripted import LATE, LOST, Script, done, page, refused
 
 
 def reading(script: Script, *rows: Any, cursor: int) -> BaseCursor:
@@ -30,6 +34,18 @@ def test_from_the_second_page_on_the_next_one_is_asked_for_ahead() -> None:
     assert (list(cursor._page), cursor._rest, cursor._ahead) == ([(4,)], 0, None)
     assert cursor.rownumber == 4
     assert len(script.asked) == 1, "later pages were asked for ahead"
+
+
+@pytest.mark.parametrize("trouble", [KeyboardInterrupt(), LATE, LOST, refused(Why.CURSOR_GONE)])
+def test_a_result_that_broke_off_does_not_look_like_one_that_has_ended(trouble: Any) -> None:
+    script = Script()
+    cursor = reading(script, [1], cursor=10)
+    script.play(cursor._next_page(5.0, script.clock), page([2], cursor=11))
+    for _ in range(2):
+        with pytest.raises((KeyboardInterrupt, errors.OperationalError)):
+            script.play(cursor._next_page(5.0, script.clock), trouble)
+        assert cursor._rest == 11
+    assert script.frames[-1].cursor == 11, "what was asked for ahead is asked for again"
 
 
 def test_no_more_than_the_page_being_read_is_held() -> None:
