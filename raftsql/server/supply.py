@@ -60,6 +60,7 @@ class Supply:
             await self._shipper.ship(peer, member.address, copy, term=node.term)
             node.snapshot_shipped(peer)
             runner.meters.snapshots_shipped += 1
+            log.info("n%d has the snapshot of entry %d", peer, copy.meta.last.index)
         except (ShipFailed, StorageError, SentAway, CopyFailed, OSError) as error:
             log.warning("the snapshot for n%d did not get there: %s", peer, error)
             node.snapshot_failed(peer)

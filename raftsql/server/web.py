@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Iterator
 
@@ -21,6 +22,8 @@ from starlette.routing import Route
 from raftsql.server.host import Host
 from raftsql.server.metrics import Metrics
 from raftsql.server.readiness import dead, unready
+
+log = logging.getLogger("raftsql.server")
 
 STOP_SECONDS = 1
 """How long a scrape that is under way may keep a stopping node."""
@@ -84,7 +87,14 @@ class Web:
 
     def start(self) -> None:
         """Serve from now on."""
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        self._task = asyncio.create_task(self._serve())
+
+    async def _serve(self) -> None:
+        """A page that can't be served is no reason for the node to stop."""
+        try:
+            await self._server.serve(sockets=[self._socket])
+        except Exception:
+            log.exception("the pages are not served any more")
 
     async def close(self) -> None:
         """Let go of the port."""

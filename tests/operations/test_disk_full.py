@@ -77,8 +77,13 @@ def test_a_node_whose_disk_fills_stops_in_words_and_returns_when_there_is_room(
         returns(nodes)
 
 
-def test_a_node_whose_files_may_not_grow_stops_in_words_and_returns(tmp_path: Path) -> None:
+@pytest.mark.parametrize("leads", [False, True], ids=["follower", "leader"])
+def test_a_node_whose_files_may_not_grow_stops_in_words_and_returns(
+    tmp_path: Path, leads: bool
+) -> None:
     with Nodes(tmp_path / "nodes", 3) as nodes, nodes.connect() as connection:
+        if leads != (nodes.leader() == 3):
+            assert nodes.run("transfer", *(["3"] if leads else [])).code == 0
         connection.execute("CREATE TABLE item(number INTEGER PRIMARY KEY, content)")
         limit = (2 << 20, resource.RLIM_INFINITY)
         resource.prlimit(nodes.processes[3].pid, resource.RLIMIT_FSIZE, limit)

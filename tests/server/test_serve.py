@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
 import grpc
+import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -84,3 +86,22 @@ def test_what_keeps_a_node_from_starting_is_one_line_and_exit_code_1(tmp_path: P
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("raftsql serve: ")
     assert "Traceback" not in done.stderr
+
+
+def test_systemd_hears_when_it_serves_and_when_it_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as heard:
+        heard.settimeout(30)
+        heard.bind("")
+        monkeypatch.setenv("NOTIFY_SOCKET", "@" + heard.getsockname()[1:].decode())
+        node = Node(tmp_path / "node").start()
+        try:
+            assert node.process is not None
+            assert heard.recv(100) == f"READY=1\nMAINPID={node.process.pid}".encode()
+            node.serves()
+            node.process.send_signal(signal.SIGTERM)
+            assert heard.recv(100) == b"STOPPING=1"
+            assert node.process.wait(15) == 0
+        finally:
+            node.stop()
