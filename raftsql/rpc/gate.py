@@ -153,7 +153,11 @@ class Gate:
         if self._checks >= CHECKS_MAX:
             raise Denied(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many are logging in: try again")
         user = self._state().users.get(name)
-        if not await self._matches(user, password):
+        is_right = await self._matches(user, password)
+        while (now := self._state().users.get(name)) is not user:
+            # Changed while it was checked: what holds is what the user is now.
+            user, is_right = now, await self._matches(now, password)
+        if not is_right:
             self._failed(culprit)
             self.audit.note("login", user=name[:256], peer=peer, outcome="refused: " + WRONG)
             raise Denied(grpc.StatusCode.UNAUTHENTICATED, WRONG)
