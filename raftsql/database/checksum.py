@@ -30,7 +30,7 @@ import msgspec
 
 from raftsql.database import internal, text
 from raftsql.database.environment import Role, open_connection
-from raftsql.database.errors import MachineStopped
+from raftsql.database.errors import stop_for
 from raftsql.database.guard import INTERNAL_PREFIX
 from raftsql.database.schema import TABLES_SQL, hidden_row_number, quoted, with_shadows
 from raftsql.database.sessions import Sessions
@@ -96,6 +96,7 @@ class Summing:
     """A checksum under way, of the moment at which it was begun."""
 
     def __init__(self, path: Path, *, cluster: bool = False, vfs: str = "") -> None:
+        self._path = path
         self._connection = open_connection(path, Role.SERVICE, vfs=vfs)
         self._connection.execute("BEGIN")
         self.position, _ = internal.position(self._connection)
@@ -113,7 +114,7 @@ class Summing:
             return checksum
         except apsw.Error as error:
             self.close()
-            raise MachineStopped(f"the database can't be summed: {error}") from error
+            raise stop_for(self._path, error) from error
 
     def close(self) -> None:
         """Let go of the moment, finished or not."""

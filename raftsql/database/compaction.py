@@ -32,7 +32,7 @@ import apsw
 from raftsql.database import internal
 from raftsql.database.disk import Disk
 from raftsql.database.environment import Role, open_connection
-from raftsql.database.errors import MachineStopped
+from raftsql.database.errors import MachineStopped, stop_for
 from raftsql.database.installation import beside
 from raftsql.raft.messages import Position
 
@@ -60,8 +60,10 @@ class Compactor:
         """Make what is applied durable. It may take as long as writing what changed does."""
         try:
             return self._compact()
-        except (apsw.Error, OSError) as error:
-            raise MachineStopped(f"the database can't be made durable: {error}") from error
+        except apsw.Error as error:
+            raise stop_for(self._path, error) from error
+        except OSError as error:
+            raise MachineStopped(f"{self._path} can't be made durable: {error}") from error
 
     def _compact(self) -> Compacted:
         connection = self._connection
@@ -87,7 +89,7 @@ class Compactor:
         except apsw.BusyError:
             return False
         except apsw.Error as error:
-            raise MachineStopped(f"the database can't be made durable: {error}") from error
+            raise stop_for(self._path, error) from error
         return True
 
     def close(self) -> None:

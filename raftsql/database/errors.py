@@ -9,6 +9,7 @@ because a guess would make this node differ from the others.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import apsw
@@ -21,6 +22,28 @@ class MachineStopped(Exception):
 
     Reopening it, after what caused this was dealt with, is safe: the log applies the rest again.
     """
+
+
+class DatabaseDamaged(MachineStopped):
+    """The database file does not hold what was written to it."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        super().__init__(
+            f"the database is damaged: {path}: {error}. Stop this node, remove it from the cluster,"
+            " empty its data directory, and let it join anew: it is sent what the others hold."
+            " Where it was the only node, restore the newest backup into a new cluster"
+        )
+
+
+def stop_for(path: Path, error: apsw.Error) -> MachineStopped:
+    """Why a database can't be used (any more) after an error that is this node's own."""
+    extended: int = getattr(error, "extendedresult", 0)
+    if extended == apsw.SQLITE_IOERR_DATA or extended & 0xFF in _DAMAGE:
+        return DatabaseDamaged(path, error)
+    return MachineStopped(f"the database {path} failed: {error} (SQLite's code {extended})")
+
+
+_DAMAGE: Final = frozenset({apsw.SQLITE_NOTADB, apsw.SQLITE_CORRUPT})
 
 
 class Diverged(MachineStopped):

@@ -23,7 +23,7 @@ from pathlib import Path
 import apsw
 
 from raftsql.database import fuel, text
-from raftsql.database.errors import MachineStopped, RunAlone, TakesLonger
+from raftsql.database.errors import MachineStopped, RunAlone, TakesLonger, stop_for
 from raftsql.database.headers import (
     COMMAND,
     EXECUTE,
@@ -60,8 +60,10 @@ class Machine:
         """Open or create the database. `vfs` names what lies beneath, for faulty disks in tests."""
         try:
             return cls(Writer(path, vfs))
-        except (apsw.Error, FormatUnknown) as error:
-            raise MachineStopped(f"the database can't be opened: {error}") from error
+        except apsw.Error as error:
+            raise stop_for(path, error) from error
+        except FormatUnknown as error:
+            raise MachineStopped(f"the database {path} can't be opened: {error}") from error
 
     @property
     def path(self) -> Path:
@@ -131,8 +133,9 @@ class Machine:
             raise TakesLonger(answers[:applied]) from None
         except BaseException as error:
             self.close()
-            if isinstance(error, apsw.Error):
-                raise MachineStopped(f"SQLite failed: {error}") from error
+            own = error.__cause__ if isinstance(error, MachineStopped) else error
+            if isinstance(own, apsw.Error):
+                raise stop_for(self.path, own) from error
             raise
         finally:
             self._writer.meter.wait(None)
@@ -261,7 +264,7 @@ class Machine:
         except BaseException as error:
             self.close()
             if isinstance(error, apsw.Error):
-                raise MachineStopped(f"SQLite failed: {error}") from error
+                raise stop_for(self.path, error) from error
             raise
 
     def begin(self, settings: Settings) -> OpenTransaction:

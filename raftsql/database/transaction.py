@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import apsw
 
 from raftsql.database import text
-from raftsql.database.errors import MachineStopped, TakesLonger
+from raftsql.database.errors import MachineStopped, TakesLonger, stop_for
 from raftsql.database.fuel import ENDLESS, exact
 from raftsql.database.headers import COMMAND, MEMBERSHIP, header_of
 from raftsql.database.replay import TRANSACTION_DONE, run_step
@@ -92,8 +92,9 @@ class OpenTransaction:
         except BaseException as error:
             self.is_open = False
             self._ended(stopped=True)
-            if isinstance(error, apsw.Error):
-                raise MachineStopped(f"SQLite failed: {error}") from error
+            own = error.__cause__ if isinstance(error, MachineStopped) else error
+            if isinstance(own, apsw.Error):
+                raise stop_for(self._writer.path, own) from error
             raise
         finally:
             text.end(token)

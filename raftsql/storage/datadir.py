@@ -19,7 +19,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from raftsql.raft.messages import NodeId, Position
-from raftsql.storage.errors import DataDirLocked, NewerFormat, NotADataDir, OtherNode
+from raftsql.storage.errors import (
+    REPLACE_THE_NODE,
+    DataDirLocked,
+    NewerFormat,
+    NotADataDir,
+    OtherNode,
+)
 from raftsql.storage.files import Files, Lock
 from raftsql.storage.notes import NoteDamaged, read_note, write_note
 
@@ -66,6 +72,7 @@ class DataDir:
     @classmethod
     def create(cls, folder: Path, files: Files, identity: Identity) -> DataDir:
         """Make `folder` the data directory of a new node; it must not exist or be empty."""
+        check_folder(folder)
         files.make_folder(folder)
         lock = _locked(folder, files)
         try:
@@ -81,10 +88,13 @@ class DataDir:
         cls, folder: Path, files: Files, *, cluster: int | None = None, node: NodeId | None = None
     ) -> DataDir:
         """Open an existing data directory; `cluster` and `node` say whose it must be, if known."""
+        check_folder(folder)
         if not is_data_dir(folder, files):
             raise NotADataDir(
-                f"{folder} is not a raftsql data directory: there is no"
-                f" {_identity_path(folder).name} in it"
+                f"{folder} is not a raftsql data directory: there is no file"
+                f" {_identity_path(folder)}. Name another folder with --data-dir; if this one was a"
+                " node's and lost that file, remove the node and let it join anew, with an empty"
+                " folder"
             )
         lock = _locked(folder, files)
         try:
@@ -128,6 +138,12 @@ class DataDir:
     def close(self) -> None:
         """Let another process use the directory."""
         self._lock.release()
+
+
+def check_folder(folder: Path) -> None:
+    """Raise NotADataDir where something else than a folder has this name."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADataDir(f"{folder} is a file, not a folder: name another with --data-dir")
 
 
 def is_data_dir(folder: Path, files: Files) -> bool:
@@ -179,7 +195,9 @@ def _read_identity(folder: Path, files: Files) -> Identity:
     try:
         found = read_note(files, path)
     except NoteDamaged as error:
-        raise NotADataDir(f"{error}: whose data directory it was can't be told") from error
+        raise NotADataDir(
+            f"{error}, so whose data directory it is can't be told. {REPLACE_THE_NODE}"
+        ) from error
     if found["format"] > FORMAT:
         raise NewerFormat(
             f"{folder} has format {found['format']}, and this release of raftsql reads up to"

@@ -12,6 +12,7 @@ The promises the room relies on, and no more than these:
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from pathlib import Path
@@ -158,6 +159,10 @@ class RealFiles:
     def make_folder(self, path: Path) -> None:
         if path.is_dir():
             return
+        if path.exists():
+            raise NotADirectoryError(
+                errno.ENOTDIR, "it is a file, and has to be a folder", str(path)
+            )
         self.make_folder(path.parent)
         path.mkdir(mode=0o700, exist_ok=True)
         self.sync_folder(path.parent)

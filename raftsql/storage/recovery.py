@@ -77,6 +77,12 @@ def recover(files: Files, folder: Path) -> Recovered:
     before = [_sealed(files, folder / segment_name(number), number) for number in numbers[:-1]]
     if active.last_batch_offset == 0:
         # A new segment whose first batch never became whole; the one before goes on.
+        if leftovers:
+            raise CorruptJournal(
+                active.segment.path, 0,
+                f"it holds no sound batch and does not follow {leftovers[-1].name}. If it was put"
+                " there by mistake, take it away and start again",
+            )  # fmt: skip
         _judge_tail(active, before[-1].last_batch + 1 if before else 1)
         if not before and active.segment.number != 1:
             raise CorruptJournal(active.segment.path, 0, "the only segment holds no sound batch")
