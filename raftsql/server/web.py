@@ -69,10 +69,13 @@ class Web:
     def __init__(self, host: Host, metrics: Metrics, address: str) -> None:
         """Take the port at once: OSError says that it can't be had."""
         place, _, port = address.rpartition(":")
-        self._socket = socket.create_server(
-            (place.strip("[]"), int(port)),
-            family=socket.AF_INET6 if ":" in place else socket.AF_INET,
-        )
+        try:
+            self._socket = socket.create_server(
+                (place.strip("[]"), int(port)),
+                family=socket.AF_INET6 if ":" in place else socket.AF_INET,
+            )
+        except OSError as error:
+            raise OSError(error.errno, f"--http {address} can't be had: {error.strerror}") from None
         config = uvicorn.Config(
             application(host, metrics),
             log_config=None,

@@ -22,7 +22,8 @@ class Watched(Nodes):
 
     def start(self, number: int) -> None:
         place = f"127.0.0.1:{self.ports[number - 1]}"
-        self._flags = ("--http", place, "--slow-statement-ms", "10")
+        # Patient enough that a busy machine alone makes nobody campaign.
+        self._flags = ("--http", place, "--slow-statement-ms", "10", "--election-ms", "2000")
         super().start(number)
 
     def page(self, number: int, path: str) -> tuple[int, str]:

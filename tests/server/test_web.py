@@ -149,5 +149,5 @@ def test_a_port_that_is_taken_is_said_at_once(tmp_path: Path) -> None:
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         host = made(tmp_path)
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(OSError, match=f"--http {address} can't be had"):
             Web(host, Metrics(host), address)
