@@ -528,8 +528,14 @@ class Node:
         return self.role
 
     def _is_for_us(self, envelope: Envelope) -> bool:
-        """Refuse strangers: another cluster, another target, one that was removed."""
+        """Refuse another cluster's, another's, nobody's and one's own messages, and an ex-member's.
+
+        A node that is in no membership is heard all the same: whom the others have taken in since,
+        and whom they follow, this node may not know yet (thesis 4.2.2). Only who is a voter counts.
+        """
         if envelope.cluster != self.config.cluster or envelope.target != self.id:
+            return False
+        if envelope.source in (NOBODY, self.id):
             return False
         settled = self.history.at(self.log.committed)
         if envelope.source in settled.removed:
