@@ -1,26 +1,35 @@
-"""Write the table of settings in docs/configuration.md; with --check, only compare."""
+"""Write the tables in the documents that the code defines; with --check, only compare."""
 
 import sys
 from pathlib import Path
 
-from raftsql.server.configuration import table
+from raftsql.server import configuration, metrics
 
-PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
-BEGIN, END = "<!-- settings -->\n", "\n<!-- end of settings -->"
+DOCS = Path(__file__).parent.parent / "docs"
 
 
-def written(page: str) -> str:
-    """The page, with the table as it is now."""
-    before, began, rest = page.partition(BEGIN)
-    _, ended, after = rest.partition(END)
+def written(page: str, name: str, table: str) -> str:
+    """The page, with the table between its marks as it is now."""
+    begin, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    before, began, rest = page.partition(begin)
+    _, ended, after = rest.partition(end)
     if not began or not ended:
-        sys.exit(f"{PAGE} has lost the marks around its table")
-    return before + BEGIN + table() + END + after
+        sys.exit(f"a page has lost the marks around its table of {name}")
+    return f"{before}{begin}{table}\n{end}{after}"
+
+
+def main() -> None:
+    """Settings and metrics, each to its page."""
+    for page, name, table in (
+        ("configuration.md", "settings", configuration.table()),
+        ("operating.md", "metrics", metrics.table()),
+    ):
+        text = (DOCS / page).read_text()
+        if "--check" not in sys.argv:
+            (DOCS / page).write_text(written(text, name, table))
+        elif written(text, name, table) != text:
+            sys.exit(f"docs/{page} is stale, run `make configuration`")
 
 
 if __name__ == "__main__":
-    text = PAGE.read_text()
-    if "--check" not in sys.argv:
-        PAGE.write_text(written(text))
-    elif written(text) != text:
-        sys.exit("docs/configuration.md is stale, run tools/genconfig.py")
+    main()

@@ -127,6 +127,18 @@ class Metrics:
                 yield _family(named, samples)
 
 
+def table() -> str:
+    """The metrics as a Markdown table, for docs/operating.md."""
+    kinds: dict[Any, str] = {COUNTER: "counter", GAUGE: "gauge", HISTOGRAM: "histogram"}
+    rows = ["| metric | kind | what it is |", "|---|---|---|"]
+    for named in METRICS:
+        labels = (
+            f" by {' and '.join(f'`{label}`' for label in named.labels)}" if named.labels else ""
+        )
+        rows.append(f"| `raftsql_{named.name}` | {kinds[named.kind]}{labels} | {named.help} |")
+    return "\n".join(rows)
+
+
 def _family(named: Named, samples: list[Sample]) -> Metric:
     name = "raftsql_" + named.name.removesuffix("_total")
     family: Any = named.kind(name, named.help, labels=named.labels)

@@ -57,8 +57,8 @@ def test_every_variable_is_a_setting(path: Path) -> None:
 
 def test_all_kinds_of_files_are_there() -> None:
     assert {path.name for path in files()} == {
-        "Dockerfile", "docker-compose.yml", "raftsql.yaml", "raftsql.service", "node.toml",
-        "alerts.yml", "raftsql.json",
+        "Dockerfile", "Dockerfile.dockerignore", "docker-compose.yml", "raftsql.yaml",
+        "raftsql.service", "node.toml", "alerts.yml", "raftsql.json",
     }  # fmt: skip
 
 

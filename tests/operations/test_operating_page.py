@@ -15,7 +15,7 @@ import pytest
 from raftsql.rpc.status import as_json, picture, unformed
 from raftsql.server import cli, readiness
 from raftsql.server.configuration import add_flags
-from raftsql.server.metrics import METRICS
+from raftsql.server.metrics import METRICS, table
 from raftsql.server.settings import SETTINGS
 from tests.server.test_host import led, made, running
 
@@ -94,6 +94,10 @@ async def test_a_node_without_a_cluster_tells_no_field_that_others_lack(tmp_path
     assert told <= fields()
     await host.close()
     await asyncio.sleep(0)
+
+
+def test_the_table_of_metrics_is_the_definitions() -> None:
+    assert table() in PAGE, "make configuration"
 
 
 def test_settings_named_on_the_page_exist() -> None:
