@@ -45,9 +45,8 @@ class Nodes:
         if len(self.addresses) > 1:
             command += ["--join", ",".join(self.addresses)]
             command += ["--bootstrap-expect", str(len(self.addresses))]
-        return subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
+        with (self._folder / f"{address.replace(':', '-')}.log").open("ab") as log:
+            return subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
 
     def status(self, address: str) -> dict[str, Any]:
         command = [sys.executable, "-m", "raftsql.server", "status", "--json", "--url", address]
