@@ -23,7 +23,8 @@ from raftsql.database.environment import CHECKSUM_BYTES, LIMITS, Role, open_conn
 from raftsql.database.errors import MachineStopped
 from raftsql.database.headers import header_of
 from raftsql.database.reader import STEPS_BETWEEN_LOOKS
-from raftsql.database.schema import quoted, tables_called
+from raftsql.database.rowids import ROWID_MAX
+from raftsql.database.schema import quoted, row_number, tables_called
 from raftsql.database.sessions import Sessions
 from raftsql.database.solo import DONE
 from raftsql.raft.messages import Entry
@@ -71,7 +72,8 @@ def inspect(
     try:
         # The schema first: it is short, and says what the pages' check would have to compute.
         found = list(_schema_problems(connection, mode))
-        return found or list(_page_problems(connection))
+        found = found or list(_page_problems(connection))
+        return found or list(_row_number_problems(connection))
     except apsw.InterruptError as error:
         raise InspectionCut(f"{path.name} was not looked through in time") from error
     except (apsw.Error, UnicodeError) as error:
@@ -129,8 +131,10 @@ def _harden(connection: apsw.Connection) -> None:
 
 
 _LOOKS: Final = frozenset(
-    # The last three are what full-text tables ask for themselves.
+    # The last three of these are what full-text tables ask for themselves.
     {"integrity_check", "table_list", "page_count", "page_size", "data_version", "user_version"}
+    # And what tells which tables have row numbers.
+    | {"table_xinfo", "index_list"}
 )
 
 
@@ -187,6 +191,19 @@ def _problem_of(kind: Any, name: Any, table: Any, sql: Any, mode: Mode) -> str |
 
 def _shown(value: Any) -> str:
     return str(value)[:80].encode("utf-8", "replace").decode()
+
+
+def _row_number_problems(connection: apsw.Connection) -> Iterator[Problem]:
+    """After the last row number SQLite numbers rows by chance, which differs between nodes."""
+    for name in tables_called(connection, ""):
+        number = row_number(connection, name)
+        highest = f"SELECT 1 FROM main.{quoted(name)} WHERE {number} > ?"
+        if number is not None and connection.execute(highest, (ROWID_MAX,)).fetchall():
+            yield Problem(
+                f"table {_shown(name)}",
+                f"it has a row numbered {ROWID_MAX + 1}, after which SQLite numbers rows by chance:"
+                " give that row another number",
+            )
 
 
 def _page_problems(connection: apsw.Connection) -> Iterator[Problem]:

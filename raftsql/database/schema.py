@@ -85,6 +85,17 @@ HAS_ROW_NUMBERS_SQL: Final = (
 the table itself, and so not in the schema."""
 
 
+def row_number(connection: apsw.Connection, table: str) -> str | None:
+    """A name for the table's row number, whether or not a column shows it; None if it has none."""
+    if connection.execute(HAS_ROW_NUMBERS_SQL, (table,)).fetchall() != [(1,)]:
+        return None
+    key = "SELECT name FROM pragma_table_xinfo(?) WHERE pk"
+    if _shows_row_number(connection, table):
+        ((column,),) = connection.execute(key, (table,)).fetchall()
+        return quoted(str(column))
+    return hidden_row_number(connection, table)
+
+
 def hidden_row_number(connection: apsw.Connection, table: str) -> str | None:
     """A name for the table's row number, if it has one and no column shows it."""
     if connection.execute(HAS_ROW_NUMBERS_SQL, (table,)).fetchall() != [(1,)]:

@@ -366,6 +366,29 @@ def test_a_file_of_a_node_itself_is_refused_with_what_to_do(tmp_path: Path) -> N
     assert "raftsql backup" in reasons(tmp_path / "copy")
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        "CREATE TABLE full (a INTEGER PRIMARY KEY, b)",
+        "CREATE TABLE full (a, b)",
+        "CREATE TABLE full (rowid INTEGER PRIMARY KEY, b)",
+        "CREATE TABLE full (a INTEGER PRIMARY KEY DESC, b)",
+        "CREATE VIRTUAL TABLE full USING fts5(b)",
+    ],
+)
+def test_a_file_in_which_the_last_row_number_is_taken_is_refused(path: Path, table: str) -> None:
+    """Each node would number the next row by its own chance."""
+    connection = apsw.Connection(str(path))
+    connection.execute(table)
+    connection.execute("INSERT INTO full(rowid, b) VALUES (9223372036854775806, 'x')")
+    assert restore.inspect(path) == []
+    connection.execute("INSERT INTO full(rowid, b) VALUES (9223372036854775807, 'x')")
+    connection.close()
+    (problem, *_) = restore.inspect(path)
+    assert problem.where.startswith("table full")
+    assert "numbers rows by chance" in problem.why
+
+
 def test_a_sound_file_starts_a_new_cluster(path: Path) -> None:
     made(path)
     assert restore.inspect(path) == []
