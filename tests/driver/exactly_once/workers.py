@@ -6,6 +6,7 @@ import asyncio
 import random
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import raftsql
@@ -66,7 +67,10 @@ class ThreadWorker(Worker):
 
     def work(self, stop: threading.Event) -> None:
         """Until told to stop."""
-        connection = raftsql.connect(self.url, autocommit=True, timeout=PATIENT_S)
+        connection = None
+        while connection is None:  # It tries each node once, and all of them may be hurt just now.
+            with suppress(raftsql.Unavailable):
+                connection = raftsql.connect(self.url, autocommit=True, timeout=PATIENT_S)
         while not stop.is_set():
             operation, rows = self.operation(), 1
             connection.timeout = self.timeout()
@@ -102,9 +106,12 @@ class TaskWorker(Worker):
 
     async def work(self, stop: Callable[[], bool]) -> None:
         """Until told to stop."""
-        connection = await raftsql.AsyncConnection.connect(
-            self.url, autocommit=True, timeout=PATIENT_S
-        )
+        connection = None
+        while connection is None:
+            with suppress(raftsql.Unavailable):
+                connection = await raftsql.AsyncConnection.connect(
+                    self.url, autocommit=True, timeout=PATIENT_S
+                )
         while not stop():
             connection.timeout = self.timeout()
             if not self.patient and self.chance.random() < 0.2:

@@ -26,6 +26,8 @@ BLOWS: Final = {"kill": 5, "terminate": 1, "pause": 2}
 """What happens to a leader, and how often: kill -9, a polite stop, or sleep for longer than others
 bear (it wakes up as one who still believes to lead)."""
 PAUSE_S: Final = 1.2
+WAIT_S: Final = 30.0
+"""How long a node that was killed may take to be there again."""
 
 
 class ProxiedNodes(Nodes):
@@ -110,6 +112,18 @@ class World:
             trouble.join()
         self.nodes.proxies.heal()
         self.nodes.wait_for_leader(voters=3)
+        self._wait_for_all()
+
+    def _wait_for_all(self) -> None:
+        """Until each node answers; one that has ended by itself is told with its last words."""
+        give_up_at = time.monotonic() + WAIT_S
+        for number, process in self.nodes.processes.items():
+            while not self.nodes.status(number):
+                ended = process.poll() is not None
+                if ended or time.monotonic() > give_up_at:
+                    words = (self.nodes.folder / f"node{number}.log").read_text()[-2000:]
+                    raise AssertionError(f"node {number} does not answer:\n{words}")
+                time.sleep(0.05)
 
     def _threads(self, first: int, stop: threading.Event) -> None:
         failures: list[BaseException] = []
