@@ -223,7 +223,7 @@ class Machine:
                 or sequence in client.answers
                 or len(client.answers) >= OUTSTANDING_MAX
             ):
-                answer = known(session, sequence)
+                answer = known(session, sequence, floor)
                 if answer is not None:
                     answered(answer)
                     continue

@@ -223,7 +223,7 @@ def answered(live: Path, entry: Entry) -> bytes | None:
         return None
     source = open_connection(live, Role.SERVICE)
     try:
-        return Sessions(source).known(header.session, header.sequence)
+        return Sessions(source).known(header.session, header.sequence, header.floor)
     finally:
         source.close()
 

@@ -147,8 +147,12 @@ class Sessions:
             client.floor = max(client.floor, record[3])
             client.heard_ms = max(client.heard_ms, record[4])
 
-    def known(self, session: int, sequence: int) -> bytes | None:
-        """The answer to a write that must not be applied (again); None when it must."""
+    def known(self, session: int, sequence: int, floor: int = 0) -> bytes | None:
+        """The answer to a write that must not be applied (again); None when it must.
+
+        `floor` comes with the write. It makes room: a client that was told to slow down could not
+        go on otherwise, since floors are raised by writes that are applied.
+        """
         client = self.clients.get(session)
         if client is None:
             return UNKNOWN
@@ -157,12 +161,12 @@ class Sessions:
         record = client.answers.get(sequence)
         if record is not None:
             return record[5]
-        return CROWDED if self._is_crowded(client) else None
+        return CROWDED if self._is_crowded(client, max(client.floor, floor)) else None
 
-    def _is_crowded(self, client: Client) -> bool:
+    def _is_crowded(self, client: Client, floor: int) -> bool:
         if len(client.answers) < OUTSTANDING_MAX:
             return False
-        return sum(sequence > client.floor for sequence in client.answers) >= OUTSTANDING_MAX
+        return sum(sequence > floor for sequence in client.answers) >= OUTSTANDING_MAX
 
     def note(
         self, index: int, session: int, sequence: int, floor: int, clock_ms: int, answer: bytes

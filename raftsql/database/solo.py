@@ -49,7 +49,7 @@ def apply_alone(writer: Writer, entry: Entry, *, exact: bool = False) -> bytes:
     clock_ms = writer.hear(header.clock_ms)
     client = header.session if header.kind <= _ANSWERED or header.kind == _ASK else 0
     if client:
-        known = writer.sessions.known(client, header.sequence)
+        known = writer.sessions.known(client, header.sequence, header.floor)
         if known is not None:
             writer.begin(header.settings)
             writer.commit(entry)

@@ -100,7 +100,7 @@ def _rows(
                 kept, lowest = client.answers, client.floor
                 room = OUTSTANDING_MAX - len(kept)
             if (sequence <= lowest or sequence in kept or room <= 0) and known(
-                session, sequence
+                session, sequence, floor
             ) is not None:
                 return
         index += 1

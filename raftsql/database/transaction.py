@@ -228,7 +228,8 @@ class OpenTransaction:
         header = header_of(entry.payload)
         assert header.kind == CommandKind.TRANSACTION, "the entry is another command's"
         writer = self._writer
-        if header.session and writer.sessions.known(header.session, header.sequence) is not None:
+        known = writer.sessions.known(header.session, header.sequence, header.floor)
+        if header.session and known is not None:
             # The write happened before, or its session is gone: what other nodes do with the entry
             # has to be done here, and that is not to apply it.
             self.roll_back()

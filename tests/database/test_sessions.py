@@ -137,8 +137,28 @@ def test_unacknowledged_writes_of_a_session_are_bounded(
     entries = [bench.log.sql(INSERT, [n], session=client, sequence=n) for n in range(1, 6)]
     answers = bench.batch(*entries)
     assert [refusal(answer) for answer in answers[3:]] == [Refusal.SESSIONS_FULL] * 2
-    assert bench.sql(INSERT, [9], session=client, sequence=9, floor=3) != Done(1, 4)
+    assert refusal(bench.sql(INSERT, [6], session=client, sequence=6)) == Refusal.SESSIONS_FULL
     assert bench.rows("SELECT count(*) FROM t") == [(3,)]
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["in a batch", "in a transaction"])
+def test_a_client_that_was_crowded_goes_on_when_it_has_seen_answers(
+    bench: Any, client: int, monkeypatch: pytest.MonkeyPatch, alone: bool
+) -> None:
+    for name in ("sessions", "machine", "streak"):
+        monkeypatch.setattr(f"raftsql.database.{name}.OUTSTANDING_MAX", 3)
+    bench.batch(*(bench.log.sql(INSERT, [n], session=client, sequence=n) for n in range(1, 5)))
+    header = {"session": client, "floor": 2}
+    if alone:
+        step = commands.Step("INSERT INTO t(b) VALUES (5)", None, 0, 0, 1, False)
+        body = commands.Transaction([step])
+        answer = bench.apply(bench.log.append(CommandKind.TRANSACTION, body, sequence=5, **header))
+    else:
+        answer = bench.sql(INSERT, [5], sequence=5, **header)
+    assert isinstance(answer, Done)
+    assert bench.rows("SELECT count(*) FROM t") == [(4,)]
+    again = [bench.sql(INSERT, [n], session=client, sequence=n) for n in (6, 7)]
+    assert [isinstance(each, Done) for each in again] == [True, False]
 
 
 def test_sessions_are_bounded_and_the_overdue_make_room(

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from raftsql.database.environment import LIMITS
 from raftsql.database.errors import Diverged, MachineStopped
 from raftsql.database.machine import Machine
 from raftsql.database.transaction import OpenTransaction
@@ -303,3 +305,43 @@ def test_any_transaction_comes_to_the_same_when_replayed(
         else:
             pair.commit(open_one)
     pair.close()
+
+
+FAILING_MIDWAY = [
+    "INSERT INTO s(a) VALUES (1), ('no number')",
+    'INSERT INTO t(b) SELECT json(value) FROM json_each(\'["1", "{"]\')',
+    "INSERT INTO t(b) SELECT abs(value) FROM json_each('[1, -9223372036854775808]')",
+    "UPDATE v SET a = CASE a WHEN 3 THEN abs(-9223372036854775807 - 1) ELSE a + 10 END",
+    "INSERT INTO t(b) SELECT zeroblob(value) FROM json_each('[1, 99999999]')",
+    "INSERT INTO t(b) VALUES (7), (8), (7)",
+    "INSERT OR FAIL INTO t(b) VALUES (7), (8), (7)",
+    "DELETE FROM v WHERE CASE a WHEN 3 THEN abs(-9223372036854775807 - 1) ELSE 1 END",
+]
+
+
+@pytest.mark.parametrize("failing", FAILING_MIDWAY)
+def test_what_a_statement_that_fails_midway_leaves_is_what_plain_sqlite_leaves(
+    pair: Pair, failing: str
+) -> None:
+    texts = (
+        "CREATE TABLE s(a INTEGER) STRICT",
+        "CREATE TABLE v(a)",
+        "INSERT INTO v VALUES (1), (2)",
+    )
+    more = "INSERT INTO v VALUES (3), (4)"
+    pair.both(pair.leader.log.script(*texts, more))
+    plain = apsw.Connection(":memory:")
+    plain.limit(apsw.SQLITE_LIMIT_LENGTH, LIMITS[apsw.SQLITE_LIMIT_LENGTH])
+    for text in (*TABLES, *texts, more, "BEGIN", "INSERT INTO u VALUES ('before')"):
+        plain.execute(text)
+    with pytest.raises(apsw.Error):
+        plain.execute(failing)
+    plain.execute("INSERT INTO u VALUES ('after')")
+    transaction = pair.leader.machine.begin(ON)
+    pair.run(transaction, "INSERT INTO u VALUES ('before')")
+    assert isinstance(pair.run(transaction, failing), Failed)
+    pair.run(transaction, "INSERT INTO u VALUES ('after')")
+    pair.commit(transaction)
+    for table in ("t", "u", "s", "v"):
+        query = f"SELECT * FROM {table} ORDER BY rowid"
+        assert pair.leader.rows(query) == plain.execute(query).fetchall()
