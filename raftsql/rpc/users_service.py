@@ -209,18 +209,22 @@ class UsersService(UsersServicer):
     # Keys.
 
     async def _look(self) -> None:
-        """Let the leader replace a key that has signed for long enough."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            runner, access = self._runner, self._gate.access
-            if runner is None or not runner.replica.leads or not access.on:
-                continue
-            age_ms = time.time() * 1000 - max((key.made_ms for key in access.keys), default=0)
-            if age_ms > KEY_HOURS * 3_600_000:
-                try:
-                    await self._propose(runner, AddKey(secrets.token_bytes(KEY_BYTES)), 0)
-                except (NotProposed, _Refused) as error:
-                    log.warning("the key of tokens was not replaced: %s", error)
+            await self.renew_key(int(time.time() * 1000))
+
+    async def renew_key(self, now_ms: int) -> None:
+        """Let the leader replace a key that has signed for long enough."""
+        runner, access = self._runner, self._gate.access
+        if runner is None or not runner.replica.leads or not access.on:
+            return
+        age_ms = now_ms - max((key.made_ms for key in access.keys), default=0)
+        if age_ms <= KEY_HOURS * 3_600_000:
+            return
+        try:
+            await self._propose(runner, AddKey(secrets.token_bytes(KEY_BYTES)), 0)
+        except (NotProposed, _Refused) as error:
+            log.warning("the key of tokens was not replaced: %s", error)
 
 
 class _Refused(Exception):

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 
 from raftsql_driver.address import Address, parse
-from raftsql_driver.calls import Options, channel
+from raftsql_driver.calls import Options, channel, credentials
 from raftsql_driver.errors import Error
 
 OPTIONS: Options = (
@@ -37,6 +37,8 @@ def places(url: str) -> list[Place]:
     """The nodes that a URL, or a bare host:port, names."""
     try:
         address = parse(url)
+        if address.tls:
+            credentials(address)  # So that files which can't be read are told of at once.
     except Error as error:
         raise BadUrl(str(error)) from error
     return [Place(node, address) for node in address.nodes]
@@ -54,7 +56,4 @@ def way_to(place: str) -> Address:
 
 def opened(place: str) -> grpc.Channel:
     """A channel to a node."""
-    try:
-        return channel(place, way_to(place), OPTIONS)
-    except Error as error:
-        raise BadUrl(str(error)) from error
+    return channel(place, way_to(place), OPTIONS)
