@@ -128,11 +128,11 @@ def answer_to(error: Exception, sql: str, *, refusal: str | None, disk_is_sound:
     # again at each restart. The pages themselves are sound, or the code would be another.
     inconsistent = extended == apsw.SQLITE_CORRUPT_VTAB
     if code in SAME_EVERYWHERE or exhausted or inconsistent:
-        return Failed(Refusal.SQL, extended, str(error), _position(error, sql))
+        return Failed(Refusal.SQL, extended, str(error), position_of(error, sql))
     raise MachineStopped(f"SQLite failed with code {extended}: {error}") from error
 
 
-def _position(error: apsw.Error, sql: str) -> int:
+def position_of(error: apsw.Error, sql: str) -> int:
     """Turn SQLite's offset in bytes into one in characters."""
     offset: int = getattr(error, "error_offset", -1)
     if offset < 0 or sql.isascii():

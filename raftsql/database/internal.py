@@ -108,12 +108,6 @@ KEEP_BATCH: Final = "INSERT INTO sqlite_raftsql_position VALUES (?, ?, ?, ?)"
 DROP_BATCH: Final = "DELETE FROM sqlite_raftsql_position WHERE log_index = ?"
 
 
-def keep_position(connection: apsw.Connection, index: int, term: int, clock_ms: int) -> None:
-    """Note how far the log is applied, within the transaction that applied it."""
-    connection.execute("DELETE FROM sqlite_raftsql_position WHERE answers = x''")
-    connection.execute(KEEP_BATCH, (index, term, clock_ms, b""))
-
-
 def answer_rows(connection: apsw.Connection) -> list[tuple[int, bytes]]:
     """The rows of the position, oldest first: where each batch ended, and its answers."""
     return _rows(

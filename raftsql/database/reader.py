@@ -21,7 +21,7 @@ import msgspec
 
 from raftsql.database import guard, text
 from raftsql.database.environment import STATEMENTS_CACHED, Role, open_connection
-from raftsql.database.errors import MachineStopped
+from raftsql.database.errors import MachineStopped, position_of
 from raftsql.database.internal import POSITION_SQL
 from raftsql.database.schema import TABLES_SQL, governing
 from raftsql.raft.messages import Position
@@ -427,7 +427,7 @@ def answer(error: Exception, sql: str) -> Failed:
     code = _code(error)
     if code & 0xFF not in _ANSWERED and code != apsw.SQLITE_CORRUPT_VTAB:
         raise _raised(error) from error
-    return Failed(Refusal.SQL, code, str(error), _position(error, sql))
+    return Failed(Refusal.SQL, code, str(error), position_of(error, sql))
 
 
 def _raised(error: apsw.Error) -> Exception:
@@ -445,9 +445,3 @@ def _code(error: apsw.Error) -> int:
     """SQLite's extended code. An error that did not come from SQLite has none: believe nothing."""
     code: int = getattr(error, "extendedresult", apsw.SQLITE_INTERNAL)
     return code
-
-
-def _position(error: apsw.Error, sql: str) -> int:
-    """SQLite counts in bytes of UTF-8; people count in characters."""
-    offset: int = getattr(error, "error_offset", -1)
-    return len(sql.encode()[:offset].decode("utf-8", "ignore")) if offset > 0 else offset

@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 import pytest
 
-from raftsql.database import text
+from raftsql.database import internal, text
 from raftsql.database.environment import Role, open_connection
 from raftsql.database.machine import Machine
 from raftsql.raft.messages import Entry, EntryKind
@@ -135,3 +135,9 @@ def _dump(connection: apsw.Connection) -> dict[str, list[Any]]:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path / "a.db")
+
+
+def keep_position(connection: apsw.Connection, index: int, term: int, clock_ms: int) -> None:
+    """Note that the log is applied so far, as the writer does with every batch."""
+    connection.execute("DELETE FROM sqlite_raftsql_position WHERE answers = x''")
+    connection.execute(internal.KEEP_BATCH, (index, term, clock_ms, b""))

@@ -10,6 +10,7 @@ import pytest
 from raftsql.database import backup, checksum, internal, snapshot
 from raftsql.database.disk import Disk
 from raftsql.database.environment import Role, open_connection
+from tests.database.conftest import keep_position
 from tests.database.test_checksum import ROWS, SCHEMA, summed
 
 SECRET = b"an answer that only one client may see" * 200
@@ -23,7 +24,7 @@ def writer(tmp_path: Path) -> Iterator[apsw.Connection]:
     for statement in ROWS:
         connection.execute(statement)
     with connection:
-        internal.keep_position(connection, 9, 1, 0)
+        keep_position(connection, 9, 1, 0)
         internal.keep_fact(connection, "secret", SECRET)
         internal.keep_session(connection, 1, SECRET, 10, 10)
         connection.execute("UPDATE sqlite_raftsql_position SET answers = ?", (SECRET,))

@@ -14,6 +14,7 @@ from raftsql.database.environment import Role, open_connection
 from raftsql.database.errors import MachineStopped
 from raftsql.database.readers import Readers
 from raftsql.raft.messages import Position
+from tests.database.conftest import keep_position
 from tests.database.power import PowerDisk, PowerVFS
 
 
@@ -34,7 +35,7 @@ class Node:
             self.applied += 1
             with self.writer:
                 self.writer.execute("INSERT INTO t VALUES (?, randomblob(?))", (self.applied, pad))
-                internal.keep_position(self.writer, self.applied, 1, 0)
+                keep_position(self.writer, self.applied, 1, 0)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from raftsql.database.reader import Limits, Mine, ReadBroken, ReadBusy, ReadCut
 from raftsql.database.readers import Page, Query, Readers, Rest
 from raftsql.raft.messages import Position
 from raftsql.sql.commands import Column, Failed, Parameters, Refusal
+from tests.database.conftest import keep_position
 
 SMALL = Limits(rows_max=10)
 MANY = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT i FROM n"
@@ -33,7 +34,7 @@ def writer(path: Path) -> apsw.Connection:
     connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, a TEXT, b, c REAL)")
     connection.execute("INSERT INTO t VALUES (1, 'x', x'00', 1.5), (2, NULL, 9e999, 2.0)")
     internal.create(connection)
-    internal.keep_position(connection, 7, 3, 1000)
+    keep_position(connection, 7, 3, 1000)
     return connection
 
 

@@ -9,6 +9,7 @@ from raftsql.database import checksum, internal, snapshot
 from raftsql.database.disk import Disk
 from raftsql.database.environment import Role, open_connection
 from raftsql.raft.messages import Position, SnapshotMeta
+from tests.database.conftest import keep_position
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def writer(tmp_path: Path) -> apsw.Connection:
 def apply(connection: apsw.Connection, first: int, last: int) -> None:
     rows = ((index,) for index in range(first, last + 1))
     connection.executemany("INSERT INTO t VALUES (?, randomblob(2000))", rows)
-    internal.keep_position(connection, last, 2, 0)
+    keep_position(connection, last, 2, 0)
 
 
 def summed(connection: apsw.Connection) -> checksum.Checksum:
