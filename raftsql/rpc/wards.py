@@ -111,40 +111,43 @@ class _Watched:
     async def _unary(self, request: Any, context: Context) -> Any:
         inner = self._handler
         serve = inner.stream_unary if inner.request_streaming else inner.unary_unary
-        caller = await self._admit(request, context)
+        peer = context.peer()
+        caller = await self._admit(request, context, peer)
         try:
             reply = await serve(request, context)
         except BaseException:
-            self._note(caller, request, context, "refused: " + _told(context))
+            self._note(caller, request, peer, "refused: " + _told(context))
             raise
-        self._note(caller, request, context, "done")
+        self._note(caller, request, peer, "done")
         return reply
 
     async def _stream(self, request: Any, context: Context) -> AsyncIterator[Any]:
         inner = self._handler
         serve = inner.stream_stream if inner.request_streaming else inner.unary_stream
-        caller = await self._admit(request, context)
+        # Asked now: gRPC reads freed memory when it is asked after the caller has left.
+        peer = context.peer()
+        caller = await self._admit(request, context, peer)
         try:
             async for reply in serve(request, context):
                 yield reply
         except BaseException:
-            self._note(caller, request, context, "refused: " + _told(context))
+            self._note(caller, request, peer, "refused: " + _told(context))
             raise
-        self._note(caller, request, context, "done")
+        self._note(caller, request, peer, "done")
 
-    async def _admit(self, request: Any, context: Context) -> Caller | None:
+    async def _admit(self, request: Any, context: Context, peer: str) -> Caller | None:
         caller = None
         try:
-            caller = await self._gate.identify(shown_in(context), context.peer())
+            caller = await self._gate.identify(shown_in(context), peer)
             role = Role.ADMIN if self._needs is Takes.ADMIN else Role.NONE
             self._gate.check_role(caller, role)
         except Denied as denied:
-            self._note(caller, request, context, f"refused: {denied}")
+            self._note(caller, request, peer, f"refused: {denied}")
             await context.abort(denied.status, str(denied))
         CALLER.set(caller)
         return caller
 
-    def _note(self, caller: Caller | None, request: Any, context: Context, outcome: str) -> None:
+    def _note(self, caller: Caller | None, request: Any, peer: str, outcome: str) -> None:
         if self._needs is not Takes.ADMIN or self._method in QUIET:
             return
         asked = MessageToDict(request) if hasattr(request, "DESCRIPTOR") else {}
@@ -152,7 +155,7 @@ class _Watched:
         self._gate.audit.note(
             self._method.rpartition("/")[2].lower(),
             user=name,
-            peer=context.peer(),
+            peer=peer,
             outcome=outcome,
             asked=asked,
         )

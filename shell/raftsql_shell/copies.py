@@ -45,7 +45,7 @@ def backup(address: Address, path: Path, progress: Progress) -> tuple[int, int]:
 
 
 def _receive(nodes: Nodes, file: IO[bytes], progress: Progress) -> tuple[int, int]:
-    digest, size_bytes = hashlib.blake2b(digest_size=32), 0
+    digest, size_bytes, index = hashlib.blake2b(digest_size=32), 0, -1
     for part in nodes.backup(_leader(nodes)):
         file.write(part.data)
         digest.update(part.data)
@@ -53,10 +53,12 @@ def _receive(nodes: Nodes, file: IO[bytes], progress: Progress) -> tuple[int, in
         if part.digest:
             if part.digest != digest.digest() or part.size_bytes != size_bytes:
                 raise CommandError("the copy arrived damaged: its digest is another")
-            return part.index, size_bytes
+            index = part.index  # The stream is read to its end: the node is told that we have it.
         if part.size_bytes:
             progress(size_bytes / part.size_bytes)
-    raise CommandError("the copy broke off before its end")
+    if index < 0:
+        raise CommandError("the copy broke off before its end")
+    return index, size_bytes
 
 
 def restore(address: Address, path: Path, progress: Progress) -> int:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from raftsql_driver.address import parse
+from raftsql_shell import cluster
 from tests.shell.nodes import Nodes
 from tests.shell.terminal import Terminal
 from tests.shell.test_scripting import run
@@ -53,6 +55,17 @@ def test_a_dump_and_a_backup_make_the_same_database_again(node: Nodes, tmp_path:
     restored = run(node.url, "-c", f".restore {tmp_path}/copy.db --yes")
     assert restored.returncode == 0
     assert run(node.url, "-c", ".dump").stdout == before
+
+
+def test_a_node_outlives_clients_that_leave_in_the_middle_of_a_copy(node: Nodes) -> None:
+    (address,) = node.addresses
+    run(node.url, "-c", "CREATE TABLE t(a)")
+    for _ in range(20):
+        nodes = cluster.Nodes(parse(node.url))
+        assert next(nodes.backup(address)) is not None
+        nodes.close()
+    assert run(node.url, "-c", ".tables").stdout == "table\nt\n"
+    assert node.processes[address].poll() is None
 
 
 def test_a_file_is_loaded_and_written_again(node: Nodes, tmp_path: Path) -> None:
