@@ -9,12 +9,14 @@ few failures a user's next attempts from the same place wait for longer and long
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
+from urllib.parse import unquote
 
 import grpc
 
@@ -252,7 +254,15 @@ def _place(peer: str) -> str:
 
 
 def is_local(peer: str) -> bool:
-    """Whether a caller is on this machine."""
-    return _place(peer) in ("ipv4:127.0.0.1", "ipv6:[::1]", "ipv6:%5B::1%5D") or peer.startswith(
-        "unix:"
-    )
+    """Whether a caller is on this machine: its address is one that could be listened at here."""
+    kind, _, host = _place(peer).partition(":")
+    if kind == "unix":
+        return True
+    host = unquote(host).removeprefix("[").removesuffix("]")
+    family = socket.AF_INET6 if kind == "ipv6" else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, 0))
+    except OSError:
+        return False
+    return bool(host)

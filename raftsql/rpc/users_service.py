@@ -196,6 +196,8 @@ class UsersService(UsersServicer):
         leader = runner.node.membership.members.get(runner.replica.known_leader)
         if leader is None:
             raise _Refused("no leader is known; try again when one is elected")
+        if not self._gate.access.on and self._gate.is_closed:
+            raise _Refused(f"the first user is made on the leader's own machine, {leader.address}")
         if caller is not None and caller.is_node:
             raise _Refused(f"the leader has changed; ask the node at {leader.address}")
         by = self._gate.number_of(caller, 0)

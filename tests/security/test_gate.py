@@ -233,9 +233,13 @@ def test_a_call_that_nobody_has_thought_about_takes_an_admin() -> None:
     ("peer", "local"),
     [
         (HERE, True),
-        ("ipv6:[::1]:7", True),
-        ("ipv4:10.0.0.1:7", False),
-        ("ipv4:127.0.0.11:7", False),
+        ("ipv4:127.0.0.11:7", True),
+        ("ipv4:192.0.2.1:7", False),
+        ("ipv6:[2001:db8::1]:7", False),
+        ("ipv6:%5B2001:db8::1%5D:7", False),
+        ("ipv4::7", False),
+        ("", False),
+        ("somewhere", False),
     ],
 )
 def test_who_is_on_this_machine(peer: str, local: bool) -> None:
