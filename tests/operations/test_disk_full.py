@@ -17,7 +17,10 @@ import pytest
 
 from tests.operations.nodes import Nodes
 
-DISK_BYTES = 64 << 20
+DISK_BYTES = 192 << 20
+"""Room for ROWS_MAX rows in the database, its WAL and the journal, once the disk is free again."""
+ROW_BYTES = 20_000
+ROWS_MAX = 2_000
 
 
 @pytest.fixture
@@ -32,13 +35,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def filled(nodes: Nodes, connection: Any, *words: str) -> int:
-    """Write until node 3 has stopped, with one of these words; how many rows were acknowledged."""
+    """Write until node 3 gives up, and stops with one of these words; how many rows were acknowledged."""
     number, victim = 0, nodes.processes[3]
-    while victim.poll() is None:
-        connection.execute("INSERT INTO item VALUES (?, ?)", (number, b"x" * 100_000))
+    while " CRITICAL " not in nodes.log(3):
+        connection.execute("INSERT INTO item VALUES (?, ?)", (number, b"x" * ROW_BYTES))
         number += 1
-        assert number < 2_000, f"the disk never filled:\n{nodes.log(3)[-2000:]}"
-    assert victim.returncode == 1
+        assert number < ROWS_MAX, f"the disk never filled:\n{nodes.log(3)[-2000:]}"
+    assert victim.wait(30) == 1
     said = nodes.log(3).strip().splitlines()[-1]
     assert said.startswith("raftsql serve: ")
     assert any(word in said for word in words), said
