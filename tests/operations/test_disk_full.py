@@ -35,7 +35,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def filled(nodes: Nodes, connection: Any, *words: str) -> int:
-    """Write until node 3 gives up, and stops with one of these words; how many rows were acknowledged."""
+    """Write until node 3 gives up, with one of these words; how many rows were acknowledged."""
     number, victim = 0, nodes.processes[3]
     while " CRITICAL " not in nodes.log(3):
         connection.execute("INSERT INTO item VALUES (?, ?)", (number, b"x" * ROW_BYTES))
