@@ -150,6 +150,7 @@ class ClientService(ClientServicer):
 
     async def Connect(self, _: object, context: Context) -> None:
         """One client process, until it goes."""
+        peer = context.peer()  # Now: gRPC reads freed memory when the client has left.
         await self._check_attached(context)
         if len(self.streams) >= STREAMS_MAX:
             await context.abort(
@@ -158,7 +159,7 @@ class ClientService(ClientServicer):
         stream = ClientStream(self)
         writing = asyncio.create_task(stream.outbox.drain_to(context))
         tasks = [
-            asyncio.create_task(self._read_from(stream, context)),
+            asyncio.create_task(self._read_from(stream, context, peer)),
             asyncio.create_task(stream.outbox.overflowed.wait()),
             writing,
         ]
@@ -188,16 +189,16 @@ class ClientService(ClientServicer):
                 grpc.StatusCode.RESOURCE_EXHAUSTED, "the client does not read its answers"
             )
 
-    async def _read_from(self, stream: ClientStream, context: Context) -> None:
+    async def _read_from(self, stream: ClientStream, context: Context, peer: str) -> None:
         """Take the client's messages, as fast as it reads its answers."""
-        await self._greeted(stream, context)
+        await self._greeted(stream, context, peer)
         self.streams.add(stream)  # From here on, after its Welcome, it hears of new leaders.
         while (message := await context.read()) is not grpc.aio.EOF:
             await stream.take(frames.decode_client_frames(message.batch))
             self.runner.wake()
             await stream.outbox.room()
 
-    async def _greeted(self, stream: ClientStream, context: Context) -> None:
+    async def _greeted(self, stream: ClientStream, context: Context, peer: str) -> None:
         message = await context.read()
         if message is grpc.aio.EOF:
             return
@@ -213,7 +214,7 @@ class ClientService(ClientServicer):
                 f"{frames.PROTOCOL}. Use a client and a server of the same release",
             )
         try:
-            caller = await self.gate.identify(batch[0].token, context.peer())
+            caller = await self.gate.identify(batch[0].token, peer)
             if batch[0].forwarded and self.gate.is_closed and not _is_node(caller):
                 raise Denied(grpc.StatusCode.PERMISSION_DENIED, "only nodes pass requests on")
         except Denied as denied:

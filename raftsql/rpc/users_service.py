@@ -69,12 +69,13 @@ class UsersService(UsersServicer):
         self, request: users_pb2.LoginRequest, context: Context
     ) -> users_pb2.LoginReply:
         """A token for a password."""
+        peer = context.peer()  # Now: gRPC reads freed memory when the caller has left.
         if not self._gate.access.on:
             await context.abort(
                 grpc.StatusCode.FAILED_PRECONDITION, "this cluster has no users (yet)"
             )
         try:
-            user = await self._gate.login(request.user, request.password, context.peer())
+            user = await self._gate.login(request.user, request.password, peer)
         except Denied as denied:
             await context.abort(denied.status, str(denied))
         token = self._gate.token_of(user)
@@ -88,22 +89,23 @@ class UsersService(UsersServicer):
         self, request: users_pb2.ChangeRequest, context: Context
     ) -> users_pb2.ChangeReply:
         """Change one user, or make one."""
-        caller = await self._may_change(request, context)
+        peer, claimed = context.peer(), _claimed(context)
+        caller = await self._may_change(request, context, peer)
         runner = await self._running(context)
         said = {"what": request.WhichOneof("what") or "nothing", "whom": request.user}
         try:
             if runner.replica.leads:
-                number = _number_for(self._gate, caller, context)
+                number = 0 if caller is None else self._gate.number_of(caller, claimed)
                 reply = await self._change(runner, request, number)
             else:
                 reply = await self._pass_on(runner, request, caller)
         except (_Refused, Denied, NotProposed) as error:
-            self._note(caller, context, f"refused: {error}", said)
+            self._note(caller, peer, f"refused: {error}", said)
             await context.abort(getattr(error, "status", _PRECONDITION), str(error))
         except grpc.aio.AioRpcError as error:
-            self._note(caller, context, f"refused: {error.details()}", said)
+            self._note(caller, peer, f"refused: {error.details()}", said)
             await context.abort(error.code(), error.details() or "")
-        self._note(caller, context, "done", said)
+        self._note(caller, peer, "done", said)
         return reply
 
     async def List(self, _: users_pb2.ListRequest, context: Context) -> users_pb2.ListReply:
@@ -126,9 +128,9 @@ class UsersService(UsersServicer):
         return self._runner
 
     async def _may_change(
-        self, request: users_pb2.ChangeRequest, context: Context
+        self, request: users_pb2.ChangeRequest, context: Context, peer: str
     ) -> Caller | None:
-        gate, peer = self._gate, context.peer()
+        gate = self._gate
         try:
             if not gate.access.on and (not gate.is_closed or is_local(peer)):
                 return None  # The first user: while there is none, this machine is trusted.
@@ -139,14 +141,12 @@ class UsersService(UsersServicer):
             return caller
         except Denied as denied:
             said = {"what": request.WhichOneof("what") or "nothing", "whom": request.user}
-            self._note(None, context, f"refused: {denied}", said)
+            self._note(None, peer, f"refused: {denied}", said)
             await context.abort(denied.status, str(denied))
 
-    def _note(
-        self, caller: Caller | None, context: Context, outcome: str, said: dict[str, str]
-    ) -> None:
+    def _note(self, caller: Caller | None, peer: str, outcome: str, said: dict[str, str]) -> None:
         name = "" if caller is None else caller.name
-        self._gate.audit.note("user", user=name, peer=context.peer(), outcome=outcome, **said)
+        self._gate.audit.note("user", user=name, peer=peer, outcome=outcome, **said)
 
     async def _change(
         self, runner: Runner, request: users_pb2.ChangeRequest, by: int
@@ -236,15 +236,12 @@ class _Refused(Exception):
 _PRECONDITION: Final = grpc.StatusCode.FAILED_PRECONDITION
 
 
-def _number_for(gate: Gate, caller: Caller | None, context: Context) -> int:
-    """Who asks: the caller, or whom a node asks for."""
-    claimed = 0
+def _claimed(context: Context) -> int:
+    """For whom a node says that it asks."""
     for name, value in context.invocation_metadata() or ():
         if name == FOR_USER and str(value).isdecimal():
-            claimed = int(value)
-    if caller is None:
-        return 0
-    return gate.number_of(caller, claimed)
+            return int(value)
+    return 0
 
 
 def _role(word: str) -> Role:

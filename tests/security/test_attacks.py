@@ -312,6 +312,8 @@ def test_through_any_node_a_user_is_the_same(three: Secured) -> None:
             ann.execute("INSERT INTO orders(what) VALUES ('by ann')")
             ann.execute("BEGIN IMMEDIATE")
             ann.execute("DELETE FROM orders WHERE what = 'by ann'")
+            with pytest.raises(driver.ProgrammingError):
+                ann.execute("DELETE FROM secrets")
             ann.execute("COMMIT")
             for level in ("linearizable", "stale"):
                 assert ann.execute("SELECT price FROM prices", consistency=level).fetchall()
@@ -320,3 +322,4 @@ def test_through_any_node_a_user_is_the_same(three: Secured) -> None:
             with pytest.raises(driver.ProgrammingError, match="ann may not write to secrets"):
                 ann.execute("DELETE FROM secrets")
         three.change("ann", port=port, password="ann's own word")
+    assert verified(three)["equal"]

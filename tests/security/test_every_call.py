@@ -18,6 +18,8 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from raftsql.server.operate import call
 from raftsql_proto import admin_pb2, client_pb2, frames, peers_pb2, users_pb2
+from raftsql_proto.admin_pb2_grpc import AdminStub
+from raftsql_proto.client_pb2_grpc import ClientStub
 from raftsql_proto.users_pb2_grpc import UsersStub
 from tests.security.secured import OFFSET, PASSWORDS, Secured
 
@@ -187,3 +189,23 @@ def test_a_peers_certificate_alone_opens_no_admins_call(secured: Secured) -> Non
             if service.startswith("raftsql") and service != OF_PEERS:
                 code = refused(channel, method)
                 assert code == grpc.StatusCode.UNAUTHENTICATED, method.full_name
+
+
+@pytest.mark.usefixtures("unchanged")
+def test_callers_that_leave_at_once_do_no_harm(secured: Secured) -> None:
+    """gRPC reads freed memory when it is asked about a call whose caller has left."""
+    login = users_pb2.LoginRequest(user="someone", password="a guess at it")
+    hello = frames.encode([frames.Hello(frames.PROTOCOL, token="someone:a guess")])
+    pid = secured.nodes[0].status()["pid"]
+    for _ in range(40):
+        with secured.channel() as channel:
+            users, client = UsersStub(channel), ClientStub(channel)
+            calls = [
+                users.Login.future(login),
+                users.Change.future(users_pb2.ChangeRequest(user="eva", remove=True)),
+                client.Connect(iter([client_pb2.Frames(batch=hello)])),
+                AdminStub(channel).Backup(admin_pb2.BackupRequest()),
+            ]
+            for one in calls:
+                one.cancel()
+    assert secured.nodes[0].status()["pid"] == pid
