@@ -10,7 +10,6 @@ import pytest
 from tests.simulator.replicas.mutants import hunt
 from tests.simulator.replicas.world import simulate
 
-
 SEEDS = (*range(1, 25), 41, 59)
 
 world = cache(simulate)
