@@ -128,7 +128,10 @@ class Host:
     def reconfigure(self, settings: ServeSettings) -> None:
         """Take up what of the settings can be taken up while running."""
         before, self.settings = self.settings, settings
-        self.audit.reopen(settings.audit_log)
+        try:
+            self.audit.reopen(settings.audit_log)
+        except OSError as error:
+            log.error("the audit log stays where it is: %s", error)
         self.clients.tally.slower_than(settings.slow_statement_ms)
         if self.runner is None:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -15,7 +16,7 @@ from raftsql_driver.errors import InterfaceError
 from raftsql_proto.users_pb2 import ListRequest
 from raftsql_proto.users_pb2_grpc import UsersStub
 from tests.security.secured import PASSWORDS, Secured
-from tests.server.processes import raftsql
+from tests.server.processes import raftsql, until
 
 pytestmark = pytest.mark.e2e
 
@@ -117,3 +118,15 @@ def test_a_wrong_password_is_told_once_and_counted_once(secured: Secured) -> Non
 def test_files_that_are_missing_are_named() -> None:
     with pytest.raises(InterfaceError, match="/nowhere"):
         channel("127.0.0.1:1", parse("raftsql://127.0.0.1:1/?sslrootcert=/nowhere"))
+
+
+def test_the_audit_log_is_opened_again_on_sighup(secured: Secured) -> None:
+    node, path = secured.nodes[0], secured.audit()
+    moved = path.rename(path.with_suffix(".old"))
+    assert node.process is not None
+    node.process.send_signal(signal.SIGHUP)
+    until(path.exists, "a new audit log")
+    raftsql("status", "--url", secured.url(secured.port, "root"))
+    last = json.loads(path.read_text().splitlines()[-1])
+    assert (last["event"], last["user"], last["outcome"]) == ("login", "root", "done")
+    assert "root" in moved.read_text()
