@@ -34,7 +34,8 @@ class Text(NamedTuple):
     """A statement as the driver sees it."""
 
     keyword: str
-    """The first word in capitals; empty where there is no statement at all."""
+    """The first word in capitals, or the sign that stands in its place; empty where there is no
+    statement at all."""
     reads: bool
     """Surely changes nothing, and so may be sent again freely."""
     counts: bool
@@ -105,8 +106,8 @@ def look_at(sql: str) -> Text:
     """What the driver has to know of this statement."""
     start = _START.match(sql)
     assert start is not None, "the pattern matches the empty text too"
-    keyword = start[1].upper()
     body = sql[start.start(1) :]
+    keyword = start[1].upper() or body[:1]
     if keyword == "PRAGMA":
         return _pragma(body)
     for control, pattern in _CONTROLS.get(keyword, ()):

@@ -134,3 +134,14 @@ def test_a_script_of_nothing_has_no_statements() -> None:
 @given(st.text(alphabet=" \n;'\"-/*ABEGINCOMMITSELECT()=[]`", max_size=40))
 def test_any_text_has_an_answer(sql: str) -> None:
     look_at(sql)
+
+
+@pytest.mark.parametrize("sql", ["\\d t", "@foo", "1", "(SELECT 1)", "-- x\n;$y"])
+def test_what_begins_with_no_word_is_the_servers_to_judge(sql: str) -> None:
+    """Taken for nothing at all, it would be answered as done."""
+    assert look_at(sql).keyword
+
+
+@pytest.mark.parametrize("sql", ["", " ;; ", "-- only a comment", "/* and another"])
+def test_nothing_at_all_is_seen_as_nothing(sql: str) -> None:
+    assert look_at(sql).keyword == ""
