@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -89,6 +90,7 @@ class Host:
 
     def start(self, place: Place, files: Files) -> Runner:
         """Open what is on disk, and run."""
+        _close_to_others(place.datadir.folder)
         meters = Meters()
         stores = open_stores(place.datadir, files, timed=TimedFiles(files, meters.sync))
         if place.founding is not None and stores.journal.last.index == 0:
@@ -424,6 +426,14 @@ class Host:
 
 def _backup_plan(settings: ServeSettings) -> tuple[str, int, int]:
     return settings.backup_to, settings.backup_every_seconds, settings.backup_keep
+
+
+def _close_to_others(folder: Path) -> None:
+    """Let nobody else on this machine read the rows, and the keys that tokens are signed with."""
+    try:
+        folder.chmod(0o700)
+    except OSError as error:
+        log.warning("%s may be read by others, and can't be closed to them: %s", folder, error)
 
 
 def _prefix(problem: str) -> str:

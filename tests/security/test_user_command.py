@@ -130,3 +130,7 @@ def test_the_audit_log_is_opened_again_on_sighup(secured: Secured) -> None:
     last = json.loads(path.read_text().splitlines()[-1])
     assert (last["event"], last["user"], last["outcome"]) == ("login", "root", "done")
     assert "root" in moved.read_text()
+
+
+def test_a_data_directory_is_its_owners_alone(secured: Secured) -> None:
+    assert secured.nodes[0].folder.stat().st_mode & 0o077 == 0
