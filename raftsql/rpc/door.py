@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
-from raftsql.sql.classify import NOT_SQL, StatementKind, Verb
+from raftsql.sql import classify, determinism
+from raftsql.sql.classify import StatementKind, Verb
 from raftsql.sql.commands import (
     CommandKind,
     Failed,
@@ -156,11 +157,15 @@ def refusal(plan: Plan) -> Failed:
     verdict = plan.verdict
     if not isinstance(verdict, Refused):
         return Failed(Refusal.DETERMINISM, 0, plan.message)
-    if verdict.why == NOT_SQL:
-        word = plan.text[verdict.position : verdict.position + verdict.length]
-        message = f'near "{word}": syntax error. {plan.message}'
-        return Failed(Refusal.SQL, SYNTAX_ERROR, message, verdict.position)
-    return Failed(Refusal.DETERMINISM, 0, plan.message, verdict.position)
+    word = plan.text[verdict.position : verdict.position + verdict.length]
+    match verdict.why:  # What SQLite can't read either is told in its words too.
+        case determinism.NO_TOKEN | determinism.OPEN_QUOTE:
+            words = f'unrecognized token: "{word}"'
+        case classify.NOT_SQL:
+            words = f'near "{word}": syntax error'
+        case _:
+            return Failed(Refusal.DETERMINISM, 0, plan.message, verdict.position)
+    return Failed(Refusal.SQL, SYNTAX_ERROR, f"{words}. {plan.message}", verdict.position)
 
 
 def _failed(message: str) -> Failed:

@@ -42,6 +42,8 @@ from raftsql.sql.witness import reading_of
 INTERNAL_PREFIX: Final = "SQLITE_RAFTSQL_"
 """Tables of ours in the user's file; nobody else may name them."""
 
+NO_TOKEN: Final = "SQLite has no such token"
+OPEN_QUOTE: Final = "the quote that begins here is never closed"
 _INTERNAL: Final = Reason("it is a table of raftsql's own", "use `raftsql status`")
 _DATE_LITERAL: Final = re.compile(r"[-+0-9.]")
 """How a time that is not 'now' begins; 'now', 'subsec' and what SQLite may add begin otherwise."""
@@ -94,10 +96,9 @@ def _unreadable(text: str, tokens: list[Token]) -> Refused | None:
 def _illegal(token: Token) -> Refused:
     length = token.end - token.start
     if token.key[0] in "'\"`[":
-        why = "the quote that begins here is never closed"
-        return Refused("an open quote", token.start, length, why, "close it")
-    why = "SQLite has no such token"
-    return Refused(f"{token.key[:20]!r}", token.start, length, why, "correct the spelling")
+        return Refused("an open quote", token.start, length, OPEN_QUOTE, "close it")
+    what = f"{token.key[:20]!r}"
+    return Refused(what, token.start, length, NO_TOKEN, "correct the spelling")
 
 
 def _verdict(tokens: list[Token], kind: StatementKind, mode: Mode) -> Verdict:

@@ -137,3 +137,19 @@ def test_the_other_mode_can_be_asked_too(door: Door) -> None:
 async def test_what_takes_long_is_done_one_at_a_time(door: Door) -> None:
     assert await door.beside(lambda: 5) == 5
     door.close()
+
+
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("\\d t", 'unrecognized token: "\\"'),
+        ("SELECT 'open", 'unrecognized token: "\'open"'),
+        ("FOO bar", 'near "FOO": syntax error'),
+    ],
+)
+def test_what_is_no_sql_is_an_error_in_the_words_of_sqlite(
+    door: Door, sql: str, words: str
+) -> None:
+    answer = refused(door, one(sql))
+    assert (answer.refusal, answer.code) == (Refusal.SQL, 1)
+    assert answer.message.startswith(words)
