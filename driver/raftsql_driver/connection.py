@@ -278,9 +278,15 @@ class BaseConnection:
         if not isinstance(rows, Iterable) or isinstance(rows, (str, bytes)):
             raise ProgrammingError("executemany() takes an iterable of rows of parameters")
         changed = 0
-        for body in _chunks(sql, iter(rows)):
+        for first, body in _chunks(sql, iter(rows)):
             run = self._run_of(body, None, Work.MANY)
-            answered = yield from self._carry(run, text, self._deadline(timeout), alone=False)
+            try:
+                answered = yield from self._carry(run, text, self._deadline(timeout), alone=False)
+            except errors.Error as error:
+                if error.row >= 0:
+                    error.row += first
+                    error.add_note(f"row {error.row} of executemany(), counted from 0")
+                raise
             self._note(text, answered)
             changed += answered.done.changes if answered.done is not None else 0
         cursor._rowcount = changed
@@ -455,22 +461,23 @@ def _checked(sql: str) -> str:
     return sql
 
 
-def _chunks(sql: str, rows: Iterator[Any]) -> Iterator[bytes]:
-    """Bodies for many rows, each under the bounds; the first tells how many rows fit."""
+def _chunks(sql: str, rows: Iterator[Any]) -> Iterator[tuple[int, bytes]]:
+    """Bodies for many rows, each under the bounds, with the number of its first row; the first body
+    tells how many rows fit."""
     number, before = FIRST_CHUNK_ROWS, 0
     while taken := list(islice(rows, number)):
         checked = convert.rows(taken, before)
         bodies = list(_halved(sql, checked, before))
         before += len(taken)
-        size_bytes = max(1, sum(map(len, bodies)) // len(taken))
+        size_bytes = max(1, sum(len(body) for _, body in bodies) // len(taken))
         number = max(1, min(CHUNK_ROWS_MAX, CHUNK_BYTES_MAX * 9 // 10 // size_bytes))
         yield from bodies
 
 
-def _halved(sql: str, rows: list[Any], first: int) -> Iterator[bytes]:
+def _halved(sql: str, rows: list[Any], first: int) -> Iterator[tuple[int, bytes]]:
     body = convert.pack(sql, rows, suspect=True, first=first)
     if len(body) <= CHUNK_BYTES_MAX or len(rows) == 1:
-        yield body
+        yield first, body
         return
     middle = len(rows) // 2
     yield from _halved(sql, rows[:middle], first)

@@ -45,6 +45,9 @@ class Error(Exception):
 
     position: int = -1
     """Where in the statement's text, in characters; -1 when not known."""
+    row: int = -1
+    """Which row of `executemany` failed inside a transaction, counted from 0: those before it were
+    written and stay until a rollback. -1 elsewhere."""
 
     def __reduce__(self) -> Any:
         return type(self), self.args, self.__dict__

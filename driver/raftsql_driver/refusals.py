@@ -44,10 +44,13 @@ PASSING: Final = frozenset({Why.NOT_LEADER, Why.OVERLOADED, Why.SHUTTING_DOWN})
 
 def of_failed(failed: Failed) -> Error:
     """The error for a command that was refused by the state machine."""
+    error: Error
     if failed.refusal == Refusal.SQL and failed.code:
-        return errors.of_sqlite(failed.code, failed.message, failed.position)
-    error = OF_REFUSAL.get(failed.refusal, errors.DatabaseError)(failed.message)
-    error.position = failed.position
+        error = errors.of_sqlite(failed.code, failed.message, failed.position)
+    else:
+        error = OF_REFUSAL.get(failed.refusal, errors.DatabaseError)(failed.message)
+        error.position = failed.position
+    error.row = failed.row
     return error
 
 

@@ -136,10 +136,12 @@ def _begun(result: Result) -> bool:
     """Whether a first statement's answer leaves its transaction open.
 
     A text that may not run is refused before a transaction begins. A constraint is checked inside
-    of it, and OR FAIL leaves rows behind.
+    of it, and OR FAIL leaves rows behind; so does a later row of many that fails.
     """
     answer = decode_answer(result.answer)
-    return type(answer) is Done or (type(answer) is Failed and answer.code & 0xFF == _CONSTRAINT)
+    if type(answer) is not Failed:
+        return type(answer) is Done
+    return answer.row > 0 or answer.code & 0xFF == _CONSTRAINT
 
 
 def _content(transaction: Transaction, ask: Ask, outcome: Any) -> Answered:

@@ -251,6 +251,8 @@ class Failed(msgspec.Struct, array_like=True, frozen=True, tag=1):
     message: str
     position: int = -1
     """Where in the statement's text, in characters; -1 when not known."""
+    row: int = -1
+    """Which row of a `Many` failed inside a transaction, counted from 0: those before it stay."""
 
 
 class Opened(msgspec.Struct, array_like=True, frozen=True, tag=2):

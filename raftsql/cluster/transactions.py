@@ -22,6 +22,7 @@ from raftsql.database.readers import Page, Snapshot
 from raftsql.database.transaction import OpenTransaction
 from raftsql.raft.ready import Proposed
 from raftsql.sql.commands import (
+    Batch,
     CommandKind,
     Done,
     Failed,
@@ -37,12 +38,24 @@ if TYPE_CHECKING:
 
 BODY_BYTES_MAX = 64 << 20
 """What a transaction may add up to in the log; a larger load goes in several."""
+STEP_BYTES = 32
+"""What a step adds to it beside its statement, at most."""
 
 SMALL_STATEMENTS = 16
-"""A request of so few statements runs in the event loop, while each of them is quick."""
+"""A request of so few statements or rows runs in the event loop, while each of them is quick."""
 SMALL_BYTES = 1 << 20
 """A transaction of more is committed beside the event loop."""
 
+TOO_LARGE = encode(
+    Failed(
+        Refusal.SQL,
+        18,
+        f"a transaction holds at most {BODY_BYTES_MAX} bytes of statements and parameters, and this"
+        " would be more; it did not run. COMMIT what was done before it, and go on in another"
+        " transaction; or ROLLBACK",
+    )
+)
+"""With SQLite's code for what is too big."""
 NOTHING_DONE = encode(Done(0, 0))
 INTERRUPTED = Failed(Refusal.SQL, 9, "interrupted")
 """Of a statement that nobody waits for any more, with SQLite's code for it."""
@@ -68,13 +81,19 @@ class State(Enum):
 class Step:
     """Statements of one request that wait for their turn in a transaction."""
 
-    statements: list[Statement]
+    statements: list[Statement] | list[Batch]
     size: int
-    """The bytes it adds to the transaction's command."""
+    """The bytes of the request, which it adds to the transaction's command."""
     reply: Reply
     deadline_ms: int = 0
     fuel: int = DEFAULT_FUEL
     cancelled: bool = False
+
+    @property
+    def is_small(self) -> bool:
+        """Whether it runs in the event loop, as long as it is quick."""
+        rows = sum(len(s.many.rows) if isinstance(s, Batch) else 1 for s in self.statements)
+        return rows <= SMALL_STATEMENTS
 
 
 class Transaction:
@@ -96,7 +115,11 @@ class Transaction:
         self.seen = False
         """Its client has seen something of the database: it can't begin again unnoticed."""
         self._busy = False
+        self._turns = False
+        """It is running what waits, one after another."""
         self._size = 0
+        self._noted = 0
+        """Statements of those that have run, that its command repeats."""
         self._wish: Write | None = None
         """The COMMIT that waits for the statements before it."""
         self._touched_ms = writer.replica.node.now
@@ -174,20 +197,27 @@ class Transaction:
         self._next_step()
 
     def _next_step(self) -> None:
-        if self._busy or self.state is not State.OPEN or not self._steps:
+        """Run what waits, one after another: those that run in place would nest otherwise."""
+        if self._turns:
             return
-        step = self._steps.popleft()
+        self._turns = True
+        while self._steps and not self._busy and self.state is State.OPEN:
+            self._turn_of(self._steps.popleft())
+        self._turns = False
+        self._commit_if_wished()
+
+    def _turn_of(self, step: Step) -> None:
         assert self.open is not None, "an open transaction has the writer"
-        self._size += step.size
+        if self._size + _added_by(step) > BODY_BYTES_MAX:
+            step.reply.result(TOO_LARGE, 0)
+            return
         self._busy = True
         replica = self._writer.replica
         run = partial(
             _run, self.open, step, clock_ms=replica.next_clock(), seed=replica.world.seed,
             unwanted=partial(self._is_unwanted, step),
         )  # fmt: skip
-        replica.world.on_database(
-            run, partial(self._answered, step), small=len(step.statements) <= SMALL_STATEMENTS
-        )
+        replica.world.on_database(run, partial(self._answered, step), small=step.is_small)
 
     def _is_unwanted(self, step: Step) -> bool:
         """Whether nobody waits for a statement that runs; asked from the lane's thread."""
@@ -202,14 +232,10 @@ class Transaction:
             self.end(Why.TRANSACTION_GONE, "it was rolled back: a statement of it was cancelled")
             return
         step.reply.result(encode(answer), 0)
-        if self.state is State.OPEN and self._size > BODY_BYTES_MAX:
-            self.end(
-                Why.TRANSACTION_GONE,
-                f"it was rolled back: it adds up to more than {BODY_BYTES_MAX} bytes; "
-                "commit in between",
-            )
+        if self.open is not None and self.open.step_count > self._noted:
+            self._noted = self.open.step_count
+            self._size += _added_by(step)
         self._next_step()
-        self._commit_if_wished()
 
     def commit(self, write: Write) -> None:
         """Make what was written durable everywhere; `write` carries session and reply."""
@@ -363,20 +389,22 @@ def _work(
     seed: Callable[[], int],
     unwanted: Callable[[], bool],
 ) -> Work:
-    """Run a step's statements: all of them, or none if one fails; and sum up what they did."""
-    patience: int | None = PATIENCE_UNITS
+    """Run a step's statements: all of them, or none if one fails; and sum up what they did. Rows of
+    one statement stay up to the one that fails."""
+    patience = PATIENCE_UNITS if step.is_small else None
 
-    def execute(statement: Statement) -> Work:
+    def execute(statement: Statement | Batch) -> Work:
         nonlocal patience
         run = partial(
             open_.execute, statement, clock_ms=clock_ms, seed=seed(), fuel=step.fuel,
             unwanted=unwanted,
         )  # fmt: skip
-        try:
-            return run(patience=patience)
-        except TakesLonger:
-            patience = None
-        yield
+        if patience is not None:
+            try:
+                return run(patience=patience)
+            except TakesLonger:
+                patience = None
+            yield
         return run()
 
     if len(step.statements) == 1:
@@ -394,6 +422,10 @@ def _work(
         changes += max(answer.changes, 0)
     yield from execute(_RELEASE)
     return Done(changes, done.last_insert_rowid)
+
+
+def _added_by(step: Step) -> int:
+    return step.size + STEP_BYTES * len(step.statements)
 
 
 _SAVEPOINT = Statement("SAVEPOINT raftsql_request")

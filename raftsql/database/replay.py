@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from raftsql.database import fuel
+from raftsql.database import fuel, many
 from raftsql.database.errors import Diverged
 from raftsql.database.statements import COMMAND_ERRORS
 from raftsql.database.writer import Writer
-from raftsql.sql.commands import Done, Step, Transaction, encode
+from raftsql.sql.commands import Done, Step, Transaction, decode_many, encode
 
 TRANSACTION_DONE: Final = encode(Done(-1, 0))
 """What COMMIT answers: it counts no rows, as in Python's sqlite3."""
@@ -42,7 +42,10 @@ def run_step(writer: Writer, number: int, step: Step) -> None:
     before = connection.total_changes()
     failed = False
     try:
-        statements.step(step.sql, step.parameters)
+        if step.many:
+            many.run_step(statements, decode_many(step.many))
+        else:
+            statements.step(step.sql, step.parameters)
     except COMMAND_ERRORS as error:
         statements.failure(error, step.sql)
         failed = True
@@ -50,5 +53,9 @@ def run_step(writer: Writer, number: int, step: Step) -> None:
     if (changes, failed) != (step.changes, step.failed) or not connection.in_transaction:
         raise Diverged(
             f"statement {number} of a transaction changed {changes} rows (failed: {failed}),"
-            f" but {step.changes} (failed: {step.failed}) on the leader: {step.sql[:200]}"
+            f" but {step.changes} (failed: {step.failed}) on the leader: {_text(step)[:200]}"
         )
+
+
+def _text(step: Step) -> str:
+    return decode_many(step.many).sql if step.many else step.sql

@@ -13,6 +13,7 @@ import msgspec
 
 from raftsql.database.errors import RunAlone
 from raftsql.database.headers import EXECUTE, HEADER_BYTES, MANY, Shape, decode_pair
+from raftsql.database.many import run_command
 from raftsql.database.rowids import ROWID_MAX, TOO_HIGH
 from raftsql.database.statements import COMMAND_ERRORS, Plan, Undo, leading_word
 from raftsql.database.writer import Writer
@@ -90,7 +91,7 @@ def perform(writer: Writer, kind: int, payload: bytes) -> bytes | None:
             return _one(writer, *decode_pair(body))
         if kind == MANY:
             many = decode_many(body)
-            return _compound(writer, many.sql, lambda: writer.statements.many(many))
+            return _compound(writer, many.sql, lambda: run_command(writer.statements, many))
         script = decode_script(body)
         return _compound(writer, "", lambda: writer.statements.script(script))
     except msgspec.MsgspecError:

@@ -8,7 +8,6 @@ the schema changes, since the same text may then mean something else.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 import apsw
@@ -25,7 +24,7 @@ from raftsql.database.errors import (
 from raftsql.database.fuel import NO_LIMIT, Meter
 from raftsql.database.guard import Guard
 from raftsql.database.headers import Shape
-from raftsql.database.rowids import ROWID_MAX, TOO_HIGH, RowidWatch, needs_watching
+from raftsql.database.rowids import TOO_HIGH, RowidWatch, needs_watching
 from raftsql.database.schema import HAS_ROW_NUMBERS_SQL, TABLES_SQL, governing, with_shadows
 from raftsql.sql.access import NOBODY_YET, SHAPES, Access, Rights, Use
 from raftsql.sql.commands import (
@@ -33,7 +32,6 @@ from raftsql.sql.commands import (
     Column,
     Done,
     Failed,
-    Many,
     Parameters,
     Refusal,
     Statement,
@@ -213,7 +211,12 @@ class Statements:
         self.cursor = connection.cursor()
         self._inspector = connection.cursor()
         self._inspector.exec_trace = self._inspect
-        self._rows_bytes = 0
+        self.rows_bytes = 0
+        """Of what RETURNING has given back so far."""
+        self.counted = -1
+        """What a statement's rows of parameters changed one by one; -1 where it has run once."""
+        self.row = -1
+        """Which of them failed, counted from 0."""
         self._text = ""
         self._plan: Plan | None = None
         connection.set_progress_handler(meter, FUEL_UNIT)
@@ -265,7 +268,7 @@ class Statements:
             self.reset_counters()
         elif plan.inserts:
             self.connection.set_last_insert_rowid(0)
-        self._rows_bytes = 0
+        self.rows_bytes = 0
         plan, rows = self._execute(sql, parameters)
         changes = self.connection.changes() if plan.changes_rows else NO_COUNT
         last = self.connection.last_insert_rowid() if plan.inserts else 0
@@ -287,7 +290,7 @@ class Statements:
             if plan.leaps:
                 self.meter.hurry()
             if plan.plain and not plan.is_known:
-                self._promote(sql, parameters, plan)
+                self.promote(sql, parameters, plan)
             elif plan.is_quick:
                 self.quick[sql] = plan  # Another user's command has found out.
             self.gathering = self.gathering or plan.writes_virtual
@@ -365,7 +368,7 @@ class Statements:
             self._forget_texts()
         self.plans[sql] = plan
 
-    def _promote(self, sql: str, parameters: Parameters, plan: Plan) -> None:
+    def promote(self, sql: str, parameters: Parameters, plan: Plan) -> None:
         """Look closer at a text that was met again, and whether it needs so much care."""
         plan.is_known = True
         if plan.inserts and "CONFLICT" not in sql.upper() and plan.target is not None:
@@ -438,7 +441,7 @@ class Statements:
         if plan.columns is None:
             return None
         rows: list[list[Value]] = []
-        size = self._rows_bytes
+        size = self.rows_bytes
         for row in cursor:
             size += 8 * len(row)
             for value in row:
@@ -448,77 +451,15 @@ class Statements:
                 cursor.execute("")  # Lets the statement go, which would be in the way of others.
                 raise Undo(TOO_MANY_READ if plan.reads else TOO_MANY_ROWS, ran=not plan.reads)
             rows.append(list(row))
-        self._rows_bytes = size
+        self.rows_bytes = size
         return rows
-
-    def many(self, body: Many) -> Done:
-        """Run one statement for each row of parameters; `changes` is the sum."""
-        if not body.rows:
-            return Done(0, 0)
-        first = self.command(body.sql, body.rows[0])
-        plan = self.plans.get(body.sql)
-        if plan is None or not plan.plain:
-            return self._many_slowly(body, first)
-        if not plan.is_known:
-            self._promote(body.sql, body.rows[0], plan)
-        rows = body.rows[1:]
-        if body.sql in self.quick:
-            changed = self._many_quickly(body.sql, rows, plan)
-        else:
-            changed = self._many_watched(body.sql, rows)
-        last = self.connection.last_insert_rowid() if plan.inserts else 0
-        return Done(first.changes + changed, last)
-
-    def _many_quickly(self, sql: str, rows: list[Any], plan: Plan) -> int:
-        """No trigger and no foreign key acts: the total is the sum of what the rows changed."""
-        connection = self.connection
-        before = connection.total_changes()
-        self.watch(on=False)
-        self.cursor.executemany(sql, self._looked_at(rows) if plan.inserts else rows)
-        if plan.inserts and connection.last_insert_rowid() > ROWID_MAX:
-            raise Undo(TOO_HIGH, ran=True)
-        return connection.total_changes() - before
-
-    def _looked_at(self, rows: list[Any]) -> Iterator[Any]:
-        last_insert_rowid = self.connection.last_insert_rowid
-        for row in rows:
-            if last_insert_rowid() > ROWID_MAX:
-                raise Undo(TOO_HIGH, ran=True)
-            yield row
-
-    def _many_watched(self, sql: str, rows: list[Any]) -> int:
-        changes = self.connection.changes
-        changed = 0
-
-        def counted() -> Iterator[Any]:
-            nonlocal changed
-            for number, row in enumerate(rows):
-                changed += changes() if number else 0
-                yield row
-
-        self.cursor.executemany(sql, counted())
-        self.check_rowids()
-        return changed + (changes() if rows else 0)
-
-    def _many_slowly(self, body: Many, first: Done) -> Done:
-        """The same for statements with RETURNING, or that look at counters."""
-        changes, last, rows = first.changes, first.last_insert_rowid, first.rows
-        for parameters in body.rows[1:]:
-            plan, done = self.run(body.sql, parameters)
-            if plan.changes_rows:
-                changes = max(changes, 0) + done.changes
-            if plan.inserts:
-                last = done.last_insert_rowid
-            if rows is not None and done.rows:
-                rows.extend(done.rows)
-        return Done(changes, last, first.columns, rows)
 
     def script(self, statements: list[Statement]) -> Done:
         """Run several statements; `changes` is the sum of those that count."""
         self.reset_counters()
         changes, last = NO_COUNT, 0
         for statement in statements:
-            self._rows_bytes = 0
+            self.rows_bytes = 0
             plan, done = self.run(statement.sql, statement.parameters)
             if plan.changes_rows:
                 changes = max(changes, 0) + done.changes
@@ -528,13 +469,15 @@ class Statements:
 
     def step(self, sql: str, parameters: Parameters) -> tuple[Plan, Done]:
         """Run one statement of an interactive transaction."""
-        self._rows_bytes = 0
+        self.rows_bytes, self.counted = 0, -1
         return self.run(sql, parameters)
 
     def changed_since(self, total: int) -> int:
         """What a statement changed, as replicas compare it: with triggers, if SQLite can tell."""
         connection = self.connection
-        return connection.changes() if self.virtual else connection.total_changes() - total
+        if self.virtual:
+            return connection.changes() if self.counted < 0 else self.counted
+        return connection.total_changes() - total
 
     def vacuum(self, sql: str, parameters: Parameters) -> None:
         """Run a VACUUM, which needs to be outside any transaction."""

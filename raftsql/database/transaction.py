@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 import apsw
+import msgspec
 
-from raftsql.database import text
+from raftsql.database import many, text
 from raftsql.database.errors import MachineStopped, TakesLonger, stop_for
 from raftsql.database.fuel import ENDLESS, exact
 from raftsql.database.headers import COMMAND, MEMBERSHIP, header_of
@@ -24,6 +25,7 @@ from raftsql.database.statements import COMMAND_ERRORS
 from raftsql.database.writer import Writer
 from raftsql.raft.messages import Entry
 from raftsql.sql.commands import (
+    Batch,
     CommandKind,
     Done,
     Failed,
@@ -35,7 +37,10 @@ from raftsql.sql.commands import (
 )
 
 STEPS_MAX: Final = 100_000
-"""Statements in one transaction: they travel in one entry, and are held in memory until then."""
+"""Statements in one transaction: they travel in one entry, and are held in memory until then. One
+for many rows of parameters is one."""
+LONG_UNITS: Final = 20
+"""A statement that burns more leaves more behind than can be committed in no time."""
 
 ABORTED: Final = Failed(
     Refusal.SQL,
@@ -43,7 +48,10 @@ ABORTED: Final = Failed(
     "an error has ended this transaction; nothing of it happened. ROLLBACK, then begin anew",
 )
 TOO_LONG: Final = Failed(
-    Refusal.SQL, apsw.SQLITE_TOOBIG, f"a transaction holds at most {STEPS_MAX} statements"
+    Refusal.SQL,
+    apsw.SQLITE_TOOBIG,
+    f"a transaction holds at most {STEPS_MAX} statements: COMMIT what is done and go on in another,"
+    " or send rows of one statement together (executemany), which counts once for many rows",
 )
 
 
@@ -67,7 +75,7 @@ class OpenTransaction:
         self._clock_ms = writer.clock_ms
         self._settings = int(settings)
         self.is_long = False
-        """Whether a statement took longer than its caller had patience for."""
+        """Whether a statement took longer than a caller in a hurry has patience for."""
         self._torn = False
         """Whether a statement that took too long has taken the others with it, for now."""
         self.aborted = False
@@ -99,9 +107,14 @@ class OpenTransaction:
         finally:
             text.end(token)
 
+    @property
+    def step_count(self) -> int:
+        """Statements that the command has to repeat so far."""
+        return len(self._steps)
+
     def execute(
         self,
-        statement: Statement,
+        statement: Statement | Batch,
         *,
         clock_ms: int,
         seed: int,
@@ -109,7 +122,8 @@ class OpenTransaction:
         patience: int | None = None,
         unwanted: Callable[[], bool] | None = None,
     ) -> Done | Failed:
-        """Run one statement now. An error leaves the transaction open where SQLite does.
+        """Run one statement now. An error leaves the transaction open where SQLite does, and of a
+        batch the rows before the one that failed.
 
         TakesLonger when it burns more than `patience` units, or once it is `unwanted`: then it has
         not run, and may be run again, which is where all that it takes is done.
@@ -132,16 +146,17 @@ class OpenTransaction:
                 return self._execute(statement, seed, fuel)
             except TakesLonger:
                 self.is_long = True
-                self._tear()
+                self._tear(whole=isinstance(statement, Batch))
                 raise
             finally:
                 meter.wait(None)
                 meter.unwanted = None
 
-    def _tear(self) -> None:
+    def _tear(self, *, whole: bool) -> None:
         """Undo the statement that took too long. SQLite undoes all of a transaction that is
-        interrupted in a write: then it waits to be mended, where there is time."""
-        if not self._writer.connection.in_transaction:
+        interrupted in a write: then it waits to be mended, where there is time. The earlier rows
+        of a batch are undone with it in any case."""
+        if whole or not self._writer.connection.in_transaction:
             self._torn = True
             self._writer.roll_back()
 
@@ -156,32 +171,42 @@ class OpenTransaction:
         writer.clock_ms = clock_ms  # It moves when the transaction is committed, and not before.
         self._torn = False
 
-    def _execute(self, statement: Statement, seed: int, fuel: int) -> Done | Failed:
+    def _execute(self, statement: Statement | Batch, seed: int, fuel: int) -> Done | Failed:
         writer = self._writer
         writer.pinned.set(self._clock_ms, seed)
         writer.meter.start(exact(fuel))
         before = writer.connection.total_changes()
         answer: Done | Failed
         try:
-            plan, answer = writer.statements.step(statement.sql, statement.parameters)
+            answer, reads = self._run(statement)
         except COMMAND_ERRORS as error:
-            answer = self._failure(error, statement.sql)
-            reads = False
-        else:
-            if writer.meter.impatient:
-                writer.roll_back()
-                raise TakesLonger  # It went on regardless of having been interrupted.
-            # A full-text table that is read may write what it has gathered: replicas do it too.
-            gathering = writer.statements.gathering
-            reads = plan.reads and not (writer.guard.moves_savepoints or gathering)
+            answer, reads = self._failure(error, statement), False
+        self.is_long = self.is_long or writer.meter.burnt > LONG_UNITS
         if not reads and not self.aborted:
             changes = writer.statements.changed_since(before)
             self._note(statement, seed, changes, failed=isinstance(answer, Failed))
         return answer
 
-    def _failure(self, error: Exception, sql: str) -> Failed:
-        failed = self._writer.statements.failure(error, sql)
+    def _run(self, statement: Statement | Batch) -> tuple[Done, bool]:
+        """Its answer, and whether it only reads."""
         writer = self._writer
+        if isinstance(statement, Batch):
+            answer, reads = many.run_step(writer.statements, statement.many), False
+        else:
+            plan, answer = writer.statements.step(statement.sql, statement.parameters)
+            # A full-text table that is read may write what it has gathered: replicas do it too.
+            gathering = writer.statements.gathering
+            reads = plan.reads and not (writer.guard.moves_savepoints or gathering)
+        if writer.meter.impatient:
+            writer.roll_back()
+            raise TakesLonger  # It went on regardless of having been interrupted.
+        return answer, reads
+
+    def _failure(self, error: Exception, statement: Statement | Batch) -> Failed:
+        writer = self._writer
+        failed = writer.statements.failure(error, statement.sql)
+        if isinstance(statement, Batch):
+            failed = msgspec.structs.replace(failed, row=writer.statements.row)
         if writer.statements.must_undo(error) or not writer.connection.in_transaction:
             self._abort()
         return failed
@@ -191,10 +216,13 @@ class OpenTransaction:
         self._writer.guard.savepoints = False
         self._writer.roll_back()
 
-    def _note(self, statement: Statement, seed: int, changes: int, *, failed: bool) -> None:
-        self._steps.append(
-            Step(statement.sql, statement.parameters, self._clock_ms, seed, changes, failed)
-        )
+    def _note(self, statement: Statement | Batch, seed: int, changes: int, *, failed: bool) -> None:
+        clock_ms = self._clock_ms
+        if isinstance(statement, Batch):
+            step = Step("", None, clock_ms, seed, changes, failed, statement.body)
+        else:
+            step = Step(statement.sql, statement.parameters, clock_ms, seed, changes, failed)
+        self._steps.append(step)
 
     def steps(self) -> Transaction:
         """The body of the command that makes this happen on every node."""

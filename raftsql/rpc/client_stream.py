@@ -29,6 +29,7 @@ from raftsql.sql.commands import (
     Level,
     Refusal,
     Settings,
+    Statement,
     Why,
     encode,
 )
@@ -243,6 +244,7 @@ class ClientStream:
 
     def _read_of(self, run: frames.Run, ask: Ask) -> Read:
         statement = ask.statements[0]
+        assert isinstance(statement, Statement), "rows of parameters are for writes"
         try:
             level = Level(run.level)
         except ValueError:

@@ -16,6 +16,7 @@ from typing import TypeVar
 from raftsql.sql import classify, determinism
 from raftsql.sql.classify import StatementKind, Verb
 from raftsql.sql.commands import (
+    Batch,
     CommandKind,
     Failed,
     Many,
@@ -40,7 +41,7 @@ class Ask:
     kind: StatementKind
     command: CommandKind
     body: bytes
-    statements: list[Statement]
+    statements: list[Statement] | list[Batch]
     plan: Plan
     """Of a script: that of an empty text, since its statements have one each."""
 
@@ -95,19 +96,19 @@ class Door:
             return self._one(run.body, CommandKind.EXECUTE, [statement], statement.sql)
         if run.work == Work.MANY:
             many = check_many(run.body)
-            return self._one(run.body, CommandKind.MANY, _spread(many), many.sql)
+            return self._one(run.body, CommandKind.MANY, _rows_of(many, run.body), many.sql)
         if run.work == Work.SCRIPT:
             return self._script(check_script(run.body))
         raise BadValue(f"work of kind {run.work} is not known to this server; it may be older")
 
     def _one(
-        self, body: bytes, command: CommandKind, statements: list[Statement], sql: str
+        self, body: bytes, command: CommandKind, statements: list[Statement] | list[Batch], sql: str
     ) -> Ask | Failed:
         _check_length(len(sql), TEXT_CHARACTERS_MAX, "statement")
         plan = self.plans.get(sql)
         if plan.kind is StatementKind.REFUSED:
             return refusal(plan)
-        if command is CommandKind.MANY and plan.kind is StatementKind.READ:
+        if command is CommandKind.MANY and plan.kind in _NEVER_MANY:
             return _failed(
                 "executemany runs INSERT, UPDATE, DELETE or REPLACE; use execute to read"
             )
@@ -145,11 +146,12 @@ def _check_length(characters: int, most: int, what: str) -> None:
         )
 
 
+_NEVER_MANY = frozenset({StatementKind.READ, StatementKind.TRANSACTION})
 _WHOLE = frozenset({Verb.BEGIN_DEFERRED, Verb.BEGIN_IMMEDIATE, Verb.BEGIN_EXCLUSIVE, Verb.COMMIT})
 
 
-def _spread(many: Many) -> list[Statement]:
-    return [Statement(many.sql, row) for row in many.rows]
+def _rows_of(many: Many, body: bytes) -> list[Batch]:
+    return [Batch(many, body)] if many.rows else []
 
 
 def refusal(plan: Plan) -> Failed:

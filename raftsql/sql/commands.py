@@ -14,6 +14,7 @@ and handed on unchanged to the session table and to the client.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
@@ -112,12 +113,28 @@ class Step(msgspec.Struct, array_like=True, frozen=True):
     seed: int
     changes: int
     failed: bool = False
+    many: bytes = b""
+    """Where it ran for many rows of parameters: the packed `Many`, as it came from the client; then
+    there is no text and no parameters beside it."""
 
 
 class Transaction(msgspec.Struct, array_like=True, frozen=True):
     """An interactive transaction from its first write to its COMMIT."""
 
     steps: list[Step]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A statement for many rows of parameters within a transaction, and the bytes it came in."""
+
+    many: Many
+    body: bytes
+
+    @property
+    def sql(self) -> str:
+        """The statement's text."""
+        return self.many.sql
 
 
 class OpenSession(msgspec.Struct, array_like=True, frozen=True):
@@ -176,6 +193,7 @@ def is_seen(payload: bytes) -> bool:
 
 __all__ = [
     "Answer",
+    "Batch",
     "Column",
     "CommandKind",
     "Done",

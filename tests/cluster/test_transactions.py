@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import apsw
 import pytest
 
 from raftsql.cluster import transactions
 from raftsql.cluster.transactions import Step
-from raftsql.sql.commands import Failed, Refusal, Statement, Why
+from raftsql.sql.commands import Batch, Failed, Many, Refusal, Statement, Why, encode
 from tests.cluster.stage import Heard, Stage, command
 
 
@@ -221,17 +224,76 @@ def test_an_empty_one_commits_without_the_log(alone: Stage) -> None:
     assert alone.replica.writer.open_count == 0
 
 
-def test_one_that_is_too_large_is_rolled_back(
+def test_what_would_make_it_too_large_does_not_run_and_the_rest_may_be_committed(
+    alone: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "BODY_BYTES_MAX", 100 + transactions.STEP_BYTES)
+    client = alone.begin(immediate=True)
+    assert client.execute("SELECT 1", size=90).done
+    assert client.execute("INSERT INTO t (y) VALUES ('a')", size=60).done
+    late = client.execute("INSERT INTO t (y) VALUES ('b')", size=60).failed
+    assert late.code == apsw.SQLITE_TOOBIG
+    assert "COMMIT" in late.message
+    assert client.execute("SELECT y FROM t", size=8).done.rows == [["a"]]
+    assert client.commit().done
+    assert alone.rows("SELECT y FROM t") == [["a"]]
+
+
+def test_a_commit_that_waits_is_done_after_a_statement_too_large(
     alone: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transactions, "BODY_BYTES_MAX", 100)
-    client = alone.begin()
-    client.execute("INSERT INTO t (y) VALUES ('a')", size=60)
-    client.execute("INSERT INTO t (y) VALUES ('b')", size=60)
-    late = client.commit()
-    assert late.why is Why.TRANSACTION_GONE
-    assert "commit in between" in late.messages[0]
-    assert alone.rows("SELECT y FROM t") == []
+    holder, client = alone.begin(immediate=True), alone.begin()
+    holder.execute("INSERT INTO t (y) VALUES ('first')")
+    client.execute("INSERT INTO t (y) VALUES ('a')")
+    late = client.execute("INSERT INTO t (y) VALUES ('b')", size=1000)
+    committed = client.commit()
+    assert client.state == "waiting"
+    holder.commit()
+    alone.settle()
+    assert late.failed.code == apsw.SQLITE_TOOBIG
+    assert committed.done
+    assert alone.rows("SELECT y FROM t") == [["first"], ["a"]]
+
+
+def test_thousands_of_statements_may_wait_for_the_writer(alone: Stage) -> None:
+    holder, client = alone.begin(immediate=True), alone.begin()
+    holder.execute("INSERT INTO t (y) VALUES ('first')")
+    waiting = [client.execute("INSERT INTO t (y) VALUES ('x')") for _ in range(3000)]
+    holder.rollback()
+    alone.settle()
+    assert all(heard.done.changes == 1 for heard in waiting)
+    client.commit()
+    assert alone.rows("SELECT count(*) FROM t") == [[3000]]
+
+
+def many(sql: str, *rows: list[Any]) -> Batch:
+    body = Many(sql, list(rows))
+    return Batch(body, encode(body))
+
+
+def test_rows_of_one_statement_stay_up_to_the_one_that_fails(leader: Stage) -> None:
+    client, heard = leader.begin(), Heard()
+    rows = many("INSERT INTO t VALUES (?, ?)", [1, "a"], [2, "b"], [1, "c"], [4, "d"])
+    client.transaction.execute(Step([rows], len(rows.body), heard), None)
+    assert (heard.failed.refusal, heard.failed.row) == (Refusal.SQL, 2)
+    assert client.execute("SELECT y FROM t").done.rows == [["a"], ["b"]]
+    committed = client.commit()
+    leader.settle()
+    assert committed.done
+    last = leader.node.log.last.index
+    (entry,) = leader.node.log.slice(last, last, bytes_max=1 << 20, entries_max=1)
+    assert rows.body in entry.payload
+    assert leader.rows("SELECT y FROM t") == [["a"], ["b"]]
+
+
+def test_a_statement_for_more_rows_than_a_few_is_not_a_small_one() -> None:
+    few = many("INSERT INTO t VALUES (?)", *[[n] for n in range(transactions.SMALL_STATEMENTS)])
+    more = many(
+        "INSERT INTO t VALUES (?)", *[[n] for n in range(transactions.SMALL_STATEMENTS + 1)]
+    )
+    assert Step([few], 1, Heard()).is_small
+    assert not Step([more], 1, Heard()).is_small
 
 
 def test_many_statements_of_one_request_stop_at_the_first_that_fails(alone: Stage) -> None:

@@ -168,6 +168,8 @@ class Connection:
         if run.work == f.Work.EXECUTE:
             return self.run_sql(decode_statement(run.body), run)
         db = self.db.connection
+        if run.transaction and run.work == f.Work.MANY:
+            return self.rows_inside(decode_many(run.body))
         db.execute("SAVEPOINT whole")
         done, changes, last = None, 0, 0
         try:
@@ -190,6 +192,18 @@ class Connection:
             if done is None:
                 db.execute("ROLLBACK TO whole")
             db.execute("RELEASE whole")
+
+    def rows_inside(self, many: f.Many) -> Any:
+        """Inside a transaction the rows before the one that fails stay."""
+        changes = last = 0
+        for number, row in enumerate(many.rows):
+            try:
+                cursor = self.db.connection.execute(many.sql, self.parameters(row))
+            except (sqlite3.Error, sqlite3.Warning) as error:
+                return msgspec.structs.replace(failed(error), row=number)
+            changes += max(0, cursor.rowcount)
+            last = cursor.lastrowid or last
+        return f.Done(changes, last)
 
     async def run(self, run: f.Run) -> Any:
         db = self.db

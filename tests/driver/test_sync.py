@@ -285,6 +285,29 @@ def test_executemany_in_a_transaction_is_atomic(server: FakeServer, table: Conne
     assert server.query("SELECT count(*) FROM t") == [(0,)]
 
 
+def test_a_row_that_fails_in_a_transaction_is_named_and_those_before_it_stay(
+    server: FakeServer, table: Connection
+) -> None:
+    rows_ = [(n,) for n in range(20_000)] + [(5,), (20_001,)]
+    with pytest.raises(errors.IntegrityError) as caught:
+        table.executemany("INSERT INTO t(a) VALUES(?)", rows_)
+    assert caught.value.row == 20_000
+    assert str(caught.value) == "UNIQUE constraint failed: t.a"
+    assert "row 20000" in caught.value.__notes__[0]
+    table.commit()
+    assert server.query("SELECT count(*) FROM t") == [(20_000,)]
+
+
+def test_a_first_chunk_that_fails_after_some_rows_has_begun_its_transaction(
+    server: FakeServer, table: Connection
+) -> None:
+    with pytest.raises(errors.DatabaseError) as caught:
+        table.executemany("INSERT INTO t(a) VALUES(?)", [(1,), (2,), ("x",), (4,)])
+    assert caught.value.row == 2
+    table.commit()
+    assert server.query("SELECT a FROM t") == [(1,), (2,)]
+
+
 def test_a_script_happens_as_a_whole(server: FakeServer) -> None:
     connection = connect(server.url, autocommit=True)
     connection.executescript("CREATE TABLE t(a UNIQUE); INSERT INTO t VALUES(1);")
