@@ -1,0 +1,64 @@
+"""Real processes, real faults, checked histories: `python -m tests.faults --minutes 60`.
+
+Each round is a cluster of its own with a seed of its own. The first violation ends the program with
+1, after its report is written; the line that repeats it is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from tests.faults.faults import FAULTS
+from tests.faults.networks import network
+from tests.faults.report import summary, write
+from tests.faults.run import Run
+from tests.faults.workloads import WORKLOADS
+
+ROUND_S = 40.0
+
+
+def options() -> argparse.Namespace:
+    """What can be chosen."""
+    parser = argparse.ArgumentParser("python -m tests.faults", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=0.0, help="run rounds for so long")
+    parser.add_argument("--seed", type=int, default=1, help="the first round's (default: 1)")
+    parser.add_argument("--seconds", type=float, default=ROUND_S, help="how long a round is")
+    parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--workload", action="append", choices=list(WORKLOADS), default=[])
+    parser.add_argument("--fault", action="append", choices=list(FAULTS), default=[])
+    parser.add_argument("--network", choices=["namespaces", "proxies"], default="")
+    parser.add_argument("--plant", default="", help="a planted bug, to see it caught")
+    parser.add_argument("--report", type=Path, default=None, help="write the reports there")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run rounds until the time is up."""
+    chosen = options()
+    end, seed = time.monotonic() + chosen.minutes * 60, chosen.seed
+    while True:
+        with network(chosen.network) as net:
+            outcome = Run(
+                seed,
+                chosen.seconds,
+                network=net,
+                workloads=chosen.workload,
+                faults=chosen.fault,
+                nodes=chosen.nodes,
+                plant=chosen.plant,
+            ).run()
+        print(summary(outcome), flush=True)
+        if chosen.report is not None or outcome.violations:
+            print(f"report: {write(outcome, chosen.report)}", flush=True)
+        if outcome.violations:
+            return 1
+        seed += 1
+        if time.monotonic() >= end:
+            return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
