@@ -53,6 +53,8 @@ class LogBounds:
     """It is shortened when it holds more entries than this."""
     tail_entries: int = 20_000
     """What stays in it for followers that were away for a moment."""
+    bytes_max: int = 512 << 20
+    """It is also shortened when it takes more than this, and a quarter of this may stay."""
 
 
 class Housekeeping:
@@ -115,6 +117,8 @@ class Housekeeping:
         raft_log = self._runner.node.log
         if raft_log.applied - raft_log.base.index > self.bounds.entries_max:
             return True
+        if self._runner.stores.journal.bytes > self.bounds.bytes_max:
+            return True
         return wal_bytes(self._runner.stores.database) > WAL_BYTES_MAX
 
     def compact(self) -> asyncio.Future[Compacted | None] | None:
@@ -155,7 +159,8 @@ class Housekeeping:
             self._compacting = False
         raft_log = runner.node.log
         durable = min(compacted.durable.index, raft_log.applied, raft_log.stored)
-        upto = durable - self.bounds.tail_entries
+        heavy = runner.stores.journal.first_within(self.bounds.bytes_max // 4) - 1
+        upto = min(durable, max(durable - self.bounds.tail_entries, heavy))
         if upto > raft_log.base.index:
             position = raft_log.position(upto)
             runner.node.compact(upto)

@@ -105,7 +105,7 @@ class Host:
             lease_ms=settings.lease_ms,
             drift_ms=settings.drift_ms,
         )
-        bounds = LogBounds(settings.log_entries_max, settings.log_tail_entries)
+        bounds = _log_bounds(settings)
         runner = self.runner = Runner(config, stores, bounds, meters)
         self.peers.me = me
         self.peers.receiver = SnapshotReceiver(self.peers.unwelcome, stores.snapshots, self)
@@ -137,7 +137,7 @@ class Host:
         self.clients.tally.slower_than(settings.slow_statement_ms)
         if self.runner is None:
             return
-        bounds = LogBounds(settings.log_entries_max, settings.log_tail_entries)
+        bounds = _log_bounds(settings)
         self.runner.housekeeping.bounds = bounds
         if _backup_plan(settings) != _backup_plan(before):
             self._schedule_backups(self.runner)
@@ -426,6 +426,10 @@ class Host:
 
 def _backup_plan(settings: ServeSettings) -> tuple[str, int, int]:
     return settings.backup_to, settings.backup_every_seconds, settings.backup_keep
+
+
+def _log_bounds(settings: ServeSettings) -> LogBounds:
+    return LogBounds(settings.log_entries_max, settings.log_tail_entries, settings.log_bytes_max)
 
 
 def _close_to_others(folder: Path) -> None:

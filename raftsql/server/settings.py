@@ -94,7 +94,10 @@ class ServeSettings:
     log_tail_entries: int = _is(
         20_000, ENTRIES, "what stays of it for slow followers", reloadable=True
     )
-    ship_bytes_per_second: int = _is(200 << 20, BYTES, "bound on sending a snapshot")
+    log_bytes_max: int = _is(
+        512 << 20, BYTES, "it is shortened too when it takes more; a quarter stays", reloadable=True
+    )
+    ship_bytes_per_second: int = _is(64 << 20, BYTES, "bound on sending a snapshot")
     backup_to: str = _is(
         "", TEXT, "take backups by the clock, to this folder or s3://…", reloadable=True
     )

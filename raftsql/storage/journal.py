@@ -119,6 +119,22 @@ class Journal:
         self._append(prev=self.last, base=upto, state=self.state, entries=())
         self._remove_forgotten()
 
+    @property
+    def bytes(self) -> int:
+        """How much the records take."""
+        return sum(segment.end for segment in self._segments)
+
+    def first_within(self, bytes_max: int) -> int:
+        """The first entry of the newest segments that together take no more (or of the newest)."""
+        size, first = 0, self.last.index + 1
+        for segment in reversed(self._segments):
+            size += segment.end
+            if size > bytes_max and segment is not self._segments[-1]:
+                break
+            if segment.first is not None:
+                first = segment.first
+        return max(first, self.base.index + 1)
+
     def reset(self, base: Position, state: HardState | None = None) -> None:
         """Begin again after `base`, with no entries: a snapshot stands for all before."""
         assert base.index >= self.base.index, "a base never goes back"

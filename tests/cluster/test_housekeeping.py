@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 
 from raftsql.cluster.housekeeping import LogBounds
+from raftsql.storage.journal import SEGMENT_BYTES
 from tests.cluster.running import running
 
 
@@ -47,3 +48,19 @@ async def test_compaction_goes_on_beside_writes(tmp_path: Path) -> None:
             if compacting is not None:
                 await compacting
         assert await node.rows("SELECT count(*) FROM t") == [[250]]
+
+
+async def test_a_log_of_large_entries_is_shortened_by_its_bytes(tmp_path: Path) -> None:
+    bounds = LogBounds(bytes_max=48 << 20)
+    async with running(tmp_path / "d", bounds) as node:
+        await node.write("CREATE TABLE t (x)")
+        for _ in range(13):
+            await node.write("INSERT INTO t VALUES (?)", b"x" * 4_000_000)
+        journal = node.runner.stores.journal
+        assert journal.bytes > bounds.bytes_max
+        compacting = node.runner.housekeeping.compact()
+        assert compacting is not None
+        await compacting
+        await node.write("INSERT INTO t VALUES (2)")
+        assert node.runner.node.log.base.index > 0
+        assert journal.bytes <= bounds.bytes_max // 4 + SEGMENT_BYTES

@@ -277,3 +277,21 @@ def test_removed_segments_that_a_crash_brought_back_are_removed_again() -> None:
                 files.seen[str(FOLDER / name)] = removed[name]
         assert everything(opened(files)) == entries(901, 1000)
         assert not set(removed) & set(files.names(FOLDER))
+
+
+def test_the_newest_segments_are_found_by_their_bytes() -> None:
+    journal = opened(MemoryFiles())
+    for index in range(1, 41):
+        journal.save(TERM, [entry(index, payload=b"x" * 1000)])
+    assert 40_000 < journal.bytes < 60_000
+    assert journal.first_within(1 << 30) == 1
+    first = journal.first_within(20_000)
+    assert 20 < first <= 33, "at most 20 entries of 1000 bytes, and whole segments only"
+    assert journal.first_within(0) > first, "the newest segment is always within"
+
+
+def test_after_a_reset_no_entry_is_within_any_bytes() -> None:
+    journal = opened(MemoryFiles())
+    journal.save(TERM, entries(1, 5))
+    journal.reset(Position(9, 1))
+    assert journal.first_within(1 << 30) == 10
