@@ -117,7 +117,7 @@ class Housekeeping:
         raft_log = self._runner.node.log
         if raft_log.applied - raft_log.base.index > self.bounds.entries_max:
             return True
-        if self._runner.stores.journal.bytes > self.bounds.bytes_max:
+        if self._runner.stores.journal.size > self.bounds.bytes_max:
             return True
         return wal_bytes(self._runner.stores.database) > WAL_BYTES_MAX
 

@@ -120,8 +120,8 @@ class Journal:
         self._remove_forgotten()
 
     @property
-    def bytes(self) -> int:
-        """How much the records take."""
+    def size(self) -> int:
+        """How many bytes the records take."""
         return sum(segment.end for segment in self._segments)
 
     def first_within(self, bytes_max: int) -> int:

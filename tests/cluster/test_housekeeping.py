@@ -57,10 +57,10 @@ async def test_a_log_of_large_entries_is_shortened_by_its_bytes(tmp_path: Path) 
         for _ in range(13):
             await node.write("INSERT INTO t VALUES (?)", b"x" * 4_000_000)
         journal = node.runner.stores.journal
-        assert journal.bytes > bounds.bytes_max
+        assert journal.size > bounds.bytes_max
         compacting = node.runner.housekeeping.compact()
         assert compacting is not None
         await compacting
         await node.write("INSERT INTO t VALUES (2)")
         assert node.runner.node.log.base.index > 0
-        assert journal.bytes <= bounds.bytes_max // 4 + SEGMENT_BYTES
+        assert journal.size <= bounds.bytes_max // 4 + SEGMENT_BYTES

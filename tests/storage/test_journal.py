@@ -283,7 +283,7 @@ def test_the_newest_segments_are_found_by_their_bytes() -> None:
     journal = opened(MemoryFiles())
     for index in range(1, 41):
         journal.save(TERM, [entry(index, payload=b"x" * 1000)])
-    assert 40_000 < journal.bytes < 60_000
+    assert 40_000 < journal.size < 60_000
     assert journal.first_within(1 << 30) == 1
     first = journal.first_within(20_000)
     assert 20 < first <= 33, "at most 20 entries of 1000 bytes, and whole segments only"
