@@ -10,7 +10,7 @@ from typing import Final
 
 from tests.faults.run import Outcome, Struck
 
-GRACE_S: Final = 2.0
+GRACE_S: Final = 0.7
 """What stands still so soon after a fault ended is counted as its doing."""
 
 
@@ -52,9 +52,7 @@ def text(outcome: Outcome) -> str:
         )
     lines += ["", "workloads"]
     for workload in outcome.workloads:
-        fates = Counter(one.fate.value for one in workload.history.operations)
-        told = ", ".join(f"{count} {fate}" for fate, count in fates.items())
-        lines.append(f"  {workload.name:<14} {workload.level:<13} {told}")
+        lines.append(f"  {workload.name:<14} {workload.level:<13} {workload.told()}")
     lines += ["", "violations" if outcome.violations else "no violations"]
     lines += [f"  {violation}" for violation in outcome.violations]
     return "\n".join(lines) + "\n"

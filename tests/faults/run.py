@@ -50,7 +50,7 @@ class Outcome:
 
     @property
     def operations(self) -> int:
-        return sum(len(one.history.operations) for one in self.workloads)
+        return sum(one.operations for one in self.workloads)
 
     def writes(self) -> list[float]:
         """When any write was known to have happened, in order."""

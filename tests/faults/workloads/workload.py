@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar, Final
@@ -70,6 +71,16 @@ class Workload:
     def violations(self) -> list[Violation]:
         """What was not as promised."""
         raise NotImplementedError
+
+    @property
+    def operations(self) -> int:
+        """How many there were."""
+        return len(self.history.operations)
+
+    def told(self) -> str:
+        """What became of them, for the report."""
+        fates = Counter(one.fate for one in self.history.operations)
+        return ", ".join(f"{fates[fate]} {fate.value}" for fate in Fate)
 
     def writes(self) -> list[float]:
         """When a write was known to have happened."""
