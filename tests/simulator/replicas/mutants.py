@@ -30,7 +30,7 @@ def _upgrades_blindly(self: Transaction, open_: Any) -> None:
 _opened = Transaction.opened
 
 
-def _remembers_nothing(self: Sessions, session: int, sequence: int) -> None:
+def _remembers_nothing(self: Sessions, session: int, sequence: int, floor: int = 0) -> None:
     return None
 
 
