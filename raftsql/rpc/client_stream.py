@@ -108,8 +108,8 @@ class ClientStream:
             transaction.rollback()
         for rest, _ in self._cursors.values():
             rest.close()
-        for request, _, _ in self._open.values():
-            _give_up(request)
+        for number, (request, kind, _) in self._open.items():
+            self._give_up(number, request, kind)
         for upstream, cursor in self._far_cursors.values():
             upstream.release(cursor)
         for number in self._elsewhere:
@@ -268,10 +268,13 @@ class ClientStream:
 
     def _pass_on(self, frame: Forwardable) -> bool:
         """Let the leader answer, unless another node already passed it on to this one."""
-        if self.forwarded or not self.service.forward(frame, self):
+        if self.forwarded:
             return False
-        self._opens(frame.id, None, Kind.FORWARDED)
-        return True
+        self._opens(frame.id, None, Kind.FORWARDED)  # It may be refused before this returns.
+        if self.service.forward(frame, self):
+            return True
+        self._open.pop(frame.id, None)
+        return False
 
     def _setting(self, run: frames.Run, ask: Ask) -> None:
         """Settings belong to the connection, which is the client's: only say what holds."""
@@ -431,7 +434,16 @@ class ClientStream:
 
     def _cancel(self, cancel: frames.Cancel) -> None:
         if cancel.id in self._open:
-            _give_up(self._open[cancel.id][0])
+            request, kind, _ = self._open[cancel.id]
+            self._give_up(cancel.id, request, kind)
+
+    def _give_up(self, number: int, request: Request, kind: Kind) -> None:
+        """Nobody waits for it any more; where it was passed on, the leader is told."""
+        if request is not None:
+            request.cancelled = True
+            request.deadline_ms = 1
+        elif kind is Kind.FORWARDED:
+            self.service.forward(frames.Cancel(number), self)
 
     def _open_session(self, frame: frames.OpenSession) -> None:
         self._check_open(frame)
@@ -489,13 +501,6 @@ class Crowded(Exception):
 
 
 _Asking = frames.Run | frames.Commit | frames.OpenSession | frames.Fetch
-
-
-def _give_up(request: Request) -> None:
-    """Nobody waits for it any more."""
-    if request is not None:
-        request.cancelled = True
-        request.deadline_ms = 1
 
 
 def _outcome(frame: frames.ServerFrame) -> Outcome:

@@ -1,8 +1,9 @@
 """Passing requests on to the leader, for clients of a node that is not.
 
 A node is then a client of the leader: one stream for all its own clients, whose requests get
-numbers of this stream and get their own back with the answer. A request that was under way when
-the stream broke may have happened, so its client is told that nobody knows.
+numbers of this stream and get their own back with the answer. Who gives a request up gives it up at
+the leader too. A request that was under way when the stream broke may have happened, so its client
+is told that nobody knows.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ log = logging.getLogger("raftsql.rpc")
 PENDING_MAX = 16_384
 """Requests that may wait for the leader's answers: as many as it takes of one stream."""
 
-Forwardable = frames.Run | frames.Commit | frames.Rollback | frames.OpenSession | frames.Fetch
+Numbered = frames.Run | frames.Commit | frames.Rollback | frames.OpenSession | frames.Fetch
+Forwardable = Numbered | frames.Cancel
 
 
 class Upstream:
@@ -48,6 +50,8 @@ class Upstream:
         self._token = token
         self._lost = lost
         self._waiting: list[Forwardable | frames.Release] = []
+        self._numbers: dict[tuple[int, int], int] = {}
+        """This stream's number of each client's request that waits for an answer."""
         self._ready = asyncio.Event()
         self._pending: dict[int, tuple[ClientStream, int]] = {}
         self._transactions: dict[tuple[int, int], int] = {}
@@ -59,12 +63,16 @@ class Upstream:
 
     def forward(self, frame: Forwardable, client: ClientStream) -> None:
         """Send a client's request on under a number of this stream."""
+        if isinstance(frame, frames.Cancel):
+            self._cancel(frame.id, client)
+            return
         if frame.id and len(self._pending) >= PENDING_MAX:
             client.refuse(frame.id, Why.OVERLOADED, "too many requests wait for the leader")
             return
         self._number += 1
         if frame.id:
             self._pending[self._number] = (client, frame.id)
+            self._numbers[id(client), frame.id] = self._number
         changes: dict[str, int] = {"id": self._number}
         if not isinstance(frame, frames.OpenSession | frames.Fetch) and frame.transaction:
             key = (id(client), frame.transaction)
@@ -73,6 +81,12 @@ class Upstream:
                 self._transactions.pop(key, None)
         self._waiting.append(msgspec.structs.replace(frame, **changes))
         self._ready.set()
+
+    def _cancel(self, request: int, client: ClientStream) -> None:
+        number = self._numbers.get((id(client), request))
+        if number is not None:
+            self._waiting.append(frames.Cancel(number))
+            self._ready.set()
 
     def release(self, cursor: int) -> None:
         """The rest of a result that the leader holds is not wanted."""
@@ -94,6 +108,7 @@ class Upstream:
                     request, Why.UNKNOWN, "the connection to the leader was lost meanwhile"
                 )
             self._pending.clear()
+            self._numbers.clear()
 
     async def _converse(self) -> None:
         async with self._roads.to(self.address) as channel:
@@ -124,6 +139,7 @@ class Upstream:
             return
         client, request = self._pending.pop(frame.id, (None, 0))
         if client is not None:
+            self._numbers.pop((id(client), request), None)
             client.pass_back(request, msgspec.structs.replace(frame, id=request), self)
 
     def close(self) -> None:

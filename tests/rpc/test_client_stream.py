@@ -298,6 +298,21 @@ def test_what_the_leader_holds_for_a_client_that_goes_is_rolled_back(follower: D
     assert last.transaction == 3
 
 
+def test_a_request_that_was_passed_on_is_cancelled_there_too(follower: Desk) -> None:
+    follower.send(follower.run("INSERT INTO t VALUES (1)"))
+    (run,) = follower.service.passed_on
+    follower.send(frames.Cancel(run.id))
+    assert follower.service.passed_on[1:] == [frames.Cancel(run.id)]
+    follower.stream.close()
+    assert follower.service.passed_on[2:] == [frames.Cancel(run.id)]
+
+
+def test_what_could_not_be_passed_on_is_not_kept_open(follower: Desk) -> None:
+    follower.service.leader = ""
+    assert isinstance(follower.execute("INSERT INTO t VALUES (1)"), Refused)
+    assert not follower.stream._open
+
+
 class Upstream:
     """A stream to a leader, which has ended or not."""
 

@@ -178,6 +178,34 @@ async def test_what_waits_for_the_leader_is_bounded(
     assert client.back == [(3, Why.OVERLOADED)]
 
 
+async def test_what_a_client_gives_up_is_given_up_at_the_leader_by_its_number_there(
+    start: Start,
+) -> None:
+    leader, upstream = await start()
+    one, two = Client(), Client()
+    upstream.forward(run(7), one)  # type: ignore[arg-type]
+    upstream.forward(run(7), two)  # type: ignore[arg-type]
+    upstream.forward(frames.Cancel(7), two)  # type: ignore[arg-type]
+    *_, second, cancel = await leader.has_heard(4)
+    assert cancel == frames.Cancel(second.id)
+    await leader.say(frames.Refused(second.id, Why.CANCELLED, "it was cancelled"))
+    ((number, frame),) = await two.has_back(1)
+    assert (number, frame.why) == (7, Why.CANCELLED)
+
+
+async def test_nothing_is_said_of_a_request_that_is_answered(start: Start) -> None:
+    leader, upstream = await start()
+    client = Client()
+    upstream.forward(run(7), client)  # type: ignore[arg-type]
+    _, heard = await leader.has_heard(2)
+    await leader.say(result(heard.id))
+    await client.has_back(1)
+    upstream.forward(frames.Cancel(7), client)  # type: ignore[arg-type]
+    upstream.release(1)
+    assert (await leader.has_heard(3))[2:] == [frames.Release(1)]
+    assert not upstream._numbers
+
+
 async def test_the_rest_of_a_result_is_released(start: Start) -> None:
     leader, upstream = await start()
     upstream.release(12)
