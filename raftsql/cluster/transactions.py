@@ -213,11 +213,14 @@ class Transaction:
             return
         self._busy = True
         replica = self._writer.replica
+        # What is begun in place and turns out to be long costs the whole transaction once more, and
+        # a long one is sure to have a costly past.
+        small = step.is_small and not self.open.is_long
         run = partial(
             _run, self.open, step, clock_ms=replica.next_clock(), seed=replica.world.seed,
-            unwanted=partial(self._is_unwanted, step),
+            unwanted=partial(self._is_unwanted, step), patience=PATIENCE_UNITS if small else None,
         )  # fmt: skip
-        replica.world.on_database(run, partial(self._answered, step), small=step.is_small)
+        replica.world.on_database(run, partial(self._answered, step), small=small)
 
     def _is_unwanted(self, step: Step) -> bool:
         """Whether nobody waits for a statement that runs; asked from the lane's thread."""
@@ -360,9 +363,10 @@ def _run(
     clock_ms: int,
     seed: Callable[[], int],
     unwanted: Callable[[], bool],
+    patience: int | None,
 ) -> Done | Failed:
     """Run a step in place; from a statement that takes long on, leave it to the lane's thread."""
-    work = _work(open_, step, clock_ms=clock_ms, seed=seed, unwanted=unwanted)
+    work = _work(open_, step, clock_ms=clock_ms, seed=seed, unwanted=unwanted, patience=patience)
 
     def go_on() -> Done | Failed:
         try:
@@ -388,10 +392,10 @@ def _work(
     clock_ms: int,
     seed: Callable[[], int],
     unwanted: Callable[[], bool],
+    patience: int | None,
 ) -> Work:
     """Run a step's statements: all of them, or none if one fails; and sum up what they did. Rows of
     one statement stay up to the one that fails."""
-    patience = PATIENCE_UNITS if step.is_small else None
 
     def execute(statement: Statement | Batch) -> Work:
         nonlocal patience

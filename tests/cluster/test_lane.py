@@ -14,7 +14,18 @@ from raftsql.cluster.lane import Lane
 from raftsql.cluster.patience import Longer, in_full
 from raftsql.cluster.transactions import Step
 from raftsql.rpc.proposing import Awaited
-from raftsql.sql.commands import CommandKind, Done, Settings, Statement, decode_answer
+from raftsql.sql.commands import (
+    Batch,
+    CommandKind,
+    Done,
+    Many,
+    Settings,
+    Statement,
+    Why,
+    decode_answer,
+    encode,
+)
+from tests.cluster.stage import Heard
 from tests.operations.solo import Solo
 
 ROWS = 200_000
@@ -79,11 +90,16 @@ async def test_a_small_job_that_waited_for_the_thread_is_done_there_in_full(lane
 
 async def turns_of(answer: asyncio.Future[Any]) -> tuple[Any, int]:
     """The answer, and how often the event loop went round until it was there."""
+    turns = await turns_until(answer.done)
+    return answer.result(), turns
+
+
+async def turns_until(happened: Callable[[], bool]) -> int:
     turns = 0
-    while not answer.done():
+    while not happened():
         turns += 1
         await asyncio.sleep(0)
-    return answer.result(), turns
+    return turns
 
 
 async def test_a_long_command_does_not_keep_the_event_loop_waiting(tmp_path: Path) -> None:
@@ -117,6 +133,54 @@ async def test_a_long_statement_of_a_transaction_does_not_either(tmp_path: Path)
         assert turns > TURNS
         transaction.rollback()
         assert await solo.rows("SELECT count(*) FROM t") == [[0]]
+
+
+async def test_a_batch_in_a_transaction_keeps_nobody_waiting_and_is_run_once(
+    tmp_path: Path,
+) -> None:
+    async with Solo(tmp_path) as solo:
+        await solo.sql("CREATE TABLE t(a)")
+        transaction = solo.runner.replica.writer.begin(Settings.FOREIGN_KEYS, immediate=True)
+        connection = solo.runner.stores.machine._writer.connection
+        many = Many("INSERT INTO t VALUES (?)", [[n] for n in range(ROWS)])
+        body = encode(many)
+
+        async def execute(step: Step) -> tuple[Any, int]:
+            (_, packed), turns = await turns_of(step.reply.future)  # type: ignore[attr-defined]
+            return decode_answer(packed), turns
+
+        before = connection.total_changes()
+        for number in range(1, 3):
+            batch = Step([Batch(many, body)], len(body), Awaited())
+            transaction.execute(batch, None)
+            answer, turns = await execute(batch)
+            assert answer == Done(ROWS, number * ROWS)
+            assert turns > TURNS
+        update = Step([Statement("UPDATE t SET a = a + 1")], 10, Awaited())
+        transaction.execute(update, None)
+        answer, turns = await execute(update)
+        assert answer.changes == 2 * ROWS
+        assert turns > TURNS
+        assert connection.total_changes() - before == 4 * ROWS, "nothing was done again"
+        transaction.rollback()
+        assert await solo.rows("SELECT count(*) FROM t") == [[0]]
+
+
+async def test_a_batch_that_nobody_waits_for_stops_with_its_transaction(tmp_path: Path) -> None:
+    async with Solo(tmp_path) as solo:
+        await solo.sql("CREATE TABLE t(a)")
+        transaction = solo.runner.replica.writer.begin(Settings.FOREIGN_KEYS, immediate=True)
+        endless = "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT ? UNION ALL SELECT i + 1 FROM n)"
+        many = Many(f"{endless} SELECT max(i) FROM n", [[n] for n in range(100)])
+        heard = Heard()
+        step = Step([Batch(many, encode(many))], 100, heard)
+        transaction.execute(step, None)
+        meter = solo.runner.stores.machine._writer.meter
+        await turns_until(lambda: meter.burnt > 10)
+        step.cancelled = True
+        await turns_until(lambda: heard.times > 0)
+        assert heard.why is Why.CANCELLED
+        assert await solo.sql("INSERT INTO t VALUES (1)") == Done(1, 1)
 
 
 async def test_a_statement_that_fails_after_a_long_one_takes_its_request_back_alone(
