@@ -9,10 +9,13 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
+from tests.faults import hunt
 from tests.faults.faults import FAULTS
 from tests.faults.networks import network
+from tests.faults.planted import PLANTED
 from tests.faults.report import summary, write
 from tests.faults.run import Run
 from tests.faults.workloads import WORKLOADS
@@ -30,14 +33,36 @@ def options() -> argparse.Namespace:
     parser.add_argument("--workload", action="append", choices=list(WORKLOADS), default=[])
     parser.add_argument("--fault", action="append", choices=list(FAULTS), default=[])
     parser.add_argument("--network", choices=["namespaces", "proxies"], default="")
-    parser.add_argument("--plant", default="", help="a planted bug, to see it caught")
+    parser.add_argument("--plant", default="", choices=list(PLANTED), help="plant a bug")
+    parser.add_argument("--hunt", action="store_true", help="find the planted bugs, or that one")
     parser.add_argument("--report", type=Path, default=None, help="write the reports there")
     return parser.parse_args()
 
 
 def main() -> int:
-    """Run rounds until the time is up."""
+    """Do what was asked for; the exit code."""
     chosen = options()
+    return _hunt(chosen) if chosen.hunt else _rounds(chosen)
+
+
+def _hunt(chosen: argparse.Namespace) -> int:
+    """Every planted bug, or one, and every level that is too weak: all have to be found."""
+    names = [chosen.plant] if chosen.plant else list(PLANTED)
+    hunts = [partial(hunt.planted, name, kind=chosen.network) for name in names]
+    if not chosen.plant:
+        hunts += [partial(hunt.weaker, case, kind=chosen.network) for case in hunt.WEAKER]
+    missed = 0
+    for one in hunts:
+        catch = one()
+        print(catch, flush=True)
+        missed += catch.violation is None
+        if catch.outcome is not None and chosen.report is not None:
+            write(catch.outcome, chosen.report / catch.name.replace(" ", "-"))
+    return 1 if missed else 0
+
+
+def _rounds(chosen: argparse.Namespace) -> int:
+    """Run rounds until the time is up."""
     end, seed = time.monotonic() + chosen.minutes * 60, chosen.seed
     while True:
         with network(chosen.network) as net:

@@ -7,10 +7,13 @@ nodes, so that a leader who is cut off still has somebody to tell old news to.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 Link = tuple[int, int]
 """From a node to a node."""
+
+LINKS_VARIABLE: Final = "RAFTSQL_FAULTS_LINKS"
+"""In a node's environment: the addresses through which it reaches others, where there are any."""
 
 
 class Network(Protocol):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults.run import Outcome, Struck
+from tests.faults.timeline import page
 
 GRACE_S: Final = 0.7
 """What stands still so soon after a fault ended is counted as its doing."""
@@ -62,6 +63,7 @@ def write(outcome: Outcome, folder: Path | None) -> Path:
     """Write it into a folder, or into a new one."""
     folder = folder or Path(tempfile.mkdtemp(prefix="raftsql-faults-"))
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"seed-{outcome.seed}.txt"
-    path.write_text(text(outcome))
+    path, told = folder / f"seed-{outcome.seed}.txt", text(outcome)
+    path.write_text(told)
+    path.with_suffix(".html").write_text(page(outcome, windows(outcome), told))
     return path

@@ -76,7 +76,7 @@ class Run:
         self.network, self._count, self._plant, self._flags = network, nodes, plant, flags
         levels = levels or {}
         chosen = [
-            WORKLOADS[name](seed, levels.get(name, WORKLOADS[name].level_usually))
+            WORKLOADS[name](seed, levels.get(name) or usual_level(name, seed))
             for name in workloads or WORKLOADS
         ]
         self.outcome = Outcome(
@@ -159,6 +159,12 @@ class Run:
 
     def _now(self) -> float:
         return time.monotonic() - self._began
+
+
+def usual_level(workload: str, seed: int) -> str:
+    """One of the levels that make the workload's promise, each in its turn."""
+    levels = WORKLOADS[workload].levels
+    return levels[seed % len(levels)]
 
 
 @contextmanager

@@ -48,8 +48,9 @@ def plan(seed: int, seconds: float, kinds: Sequence[str] = ()) -> list[Strike]:
         lasts = min(chance.uniform(*LASTS_S), seconds - LAST_S - at)
         strikes.append(Strike(at, fault, lasts, chance.getrandbits(32)))
         second = chance.choices(names, weights)[0]
-        later = at + chance.uniform(0, lasts)
+        later = chance.uniform(0, lasts * 0.7)
         if chance.random() < MIXED and FAULTS[second].layer != FAULTS[fault].layer:
-            strikes.append(Strike(later, second, lasts, chance.getrandbits(32)))
+            # It ends with the first, so that it never meets the next one of its own layer.
+            strikes.append(Strike(at + later, second, lasts - later, chance.getrandbits(32)))
         at += lasts + chance.uniform(*PEACE_S)
     return sorted(strikes, key=lambda strike: strike.at)

@@ -25,6 +25,7 @@ Step = tuple[str, int, int | None]
 class Lists(Workload):
     name = "lists"
     promise = "strictly serializable transactions over lists"
+    levels = ("linearizable", "lease")
     clients = 3
 
     def __init__(self, seed: int, level: str = "linearizable") -> None:

@@ -28,6 +28,7 @@ READ: Final = "SELECT value FROM register WHERE key = ?"
 class Registers(Workload):
     name = "registers"
     promise = "linearizable registers"
+    levels = ("linearizable", "lease")
     clients = 6
 
     def __init__(self, seed: int, level: str = "linearizable") -> None:

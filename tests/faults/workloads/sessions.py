@@ -15,7 +15,7 @@ RAISE: Final = "UPDATE pulse SET number = max(number, ?) WHERE client = ?"
 class Sessions(Workload):
     name = "sessions"
     promise = "a session sees its own writes, and nothing goes back, through any node"
-    level_usually = "session"
+    levels = ("session", "session", "lease", "linearizable")
     clients = 2
 
     async def prepare(self, connection: Any) -> None:

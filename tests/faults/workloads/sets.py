@@ -12,13 +12,20 @@ from tests.faults.workloads.workload import Reached, Workload, patience, rows
 VALUES_A_SET: Final = 200
 CURRENT: Final = {"linearizable", "lease"}
 """The levels whose reads have all that was acknowledged before."""
+TABLE: Final = """
+CREATE TABLE element(
+    owner, value,
+    at DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')), chance DEFAULT (random())
+)
+"""
+"""Clock and chance stand in each row, so that replicas that compute them apart are not equal."""
 READ: Final = "SELECT value FROM element WHERE owner = ?"
 
 
 class Sets(Workload):
     name = "sets"
     promise = "nothing acknowledged is lost, nothing is there twice"
-    level_usually = "lease"
+    levels = ("lease", "linearizable", "stale", "session")
     clients = 2
 
     def __init__(self, seed: int, level: str = "linearizable") -> None:
@@ -26,7 +33,7 @@ class Sets(Workload):
         self._values = count(0)
 
     async def prepare(self, connection: Any) -> None:
-        await connection.execute("CREATE TABLE element(owner, value)")
+        await connection.execute(TABLE)
         await connection.execute("CREATE INDEX element_owner ON element(owner)")
 
     async def work(self, client: int, reached: Reached) -> None:
@@ -38,7 +45,7 @@ class Sets(Workload):
                 operation = self.history.begin(client, "add", value // VALUES_A_SET, value)
                 async with self.noted(operation):
                     await connection.execute(
-                        "INSERT INTO element VALUES(?, ?)",
+                        "INSERT INTO element(owner, value) VALUES(?, ?)",
                         (operation.key, value),
                         timeout=patience(chance),
                     )

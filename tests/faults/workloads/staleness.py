@@ -19,7 +19,7 @@ class Staleness(Workload):
 
     name = "staleness"
     promise = "a stale read misses nothing older than max_staleness"
-    level_usually = "stale"
+    levels = ("stale",)
     clients = 3
 
     async def prepare(self, connection: Any) -> None:

@@ -43,7 +43,8 @@ class Workload:
 
     name: ClassVar[str]
     clients: ClassVar[int] = 3
-    level_usually: ClassVar[str] = "linearizable"
+    levels: ClassVar[tuple[str, ...]] = ("linearizable",)
+    """Those that make the promise: each seed takes another."""
     promise: ClassVar[str]
     """In a few words, for the report."""
 

@@ -1,0 +1,153 @@
+"""Bugs put into the real program, each of which the suite must find: who watches must be watched.
+
+They are planted from outside, by the entry point of a test's node, into every node of a cluster.
+The product has no switch for any of them. Those of the simulators that a real cluster can show are
+planted here too.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tests.simulator.mutants import MUTANTS as CORE
+from tests.simulator.replicas.mutants import planted as in_replica
+
+_kept: Final = ExitStack()
+"""What is planted stays as long as the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """A bug, and where it is looked for."""
+
+    story: str
+    put_in: Callable[[], None]
+    workloads: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+def _enter(context: Callable[[], AbstractContextManager[None]]) -> Callable[[], None]:
+    return lambda: _kept.enter_context(context())
+
+
+def _core(name: str) -> Callable[[], None]:
+    return _enter(lambda: CORE[name].plant())
+
+
+def _replica(name: str) -> Callable[[], None]:
+    return _enter(lambda: in_replica(name))
+
+
+def _never_sync() -> None:
+    from raftsql.storage.files import RealFile
+
+    RealFile.sync = lambda self: None  # type: ignore[method-assign]
+
+
+def _acknowledge_before_the_disk() -> None:
+    """The disks are slow too, which is no bug: without that nothing would come of it."""
+    from raftsql.storage.files import RealFile
+
+    _core("acknowledges_before_the_disk")()
+    right = RealFile.sync
+
+    def slow(self: Any) -> None:
+        time.sleep(0.05)
+        right(self)
+
+    RealFile.sync = slow  # type: ignore[method-assign]
+
+
+def _lease_without_end() -> None:
+    from raftsql.raft.leader import Leader
+
+    Leader.lease_valid = lambda self: True  # type: ignore[method-assign]
+
+
+def _clocks_of_their_own() -> None:
+    from raftsql.database.environment import Pinned
+
+    right = Pinned.set
+
+    def set_(self: Any, clock_ms: int, seed: int) -> None:
+        right(self, time.time_ns() // 1_000_000, seed)
+
+    Pinned.set = set_  # type: ignore[method-assign]
+
+
+def _chance_of_their_own() -> None:
+    import secrets
+
+    from raftsql.database.environment import Pinned
+
+    right = Pinned.set
+
+    def set_(self: Any, clock_ms: int, seed: int) -> None:
+        right(self, clock_ms, secrets.randbits(64))
+
+    Pinned.set = set_  # type: ignore[method-assign]
+
+
+PLANTED: Final = {
+    "answers-before-sync": Planted(
+        "the journal says that entries are on the disk before it has synced them",
+        _never_sync, ("sets", "counters"), ("power failure",),
+    ),
+    "counts-its-disk-early": Planted(
+        CORE["acknowledges_before_the_disk"].story,
+        _acknowledge_before_the_disk, ("sets", "counters"), ("power failure",),
+    ),
+    "reads-without-a-quorum": Planted(
+        CORE["reads_without_a_quorum"].story,
+        _core("reads_without_a_quorum"), ("registers",), ("isolate", "pause"),
+    ),
+    "reads-before-applied": Planted(
+        "a read is served before what it must see is applied",
+        _replica("a read is served before what it must see is applied"),
+        ("registers",), ("delayed", "slow disk"),
+    ),
+    "majority-too-small": Planted(
+        CORE["majority_is_one_too_few"].story,
+        _core("majority_is_one_too_few"), ("registers", "sets"), ("isolate", "split"),
+    ),
+    "applies-a-retry-again": Planted(
+        "a retried write is applied again",
+        _replica("a retried write is applied again"), ("counters",), ("kill", "isolate", "pause"),
+    ),
+    "singles-pass-transactions": Planted(
+        "single writes pass an open transaction",
+        _replica("single writes pass an open transaction"), ("lists", "bank"), ("transfer",),
+    ),
+    "upgrades-blindly": Planted(
+        "a transaction writes although what it read has changed",
+        _replica("a transaction writes although what it read has changed"),
+        ("lists", "bank"), ("transfer",),
+    ),
+    "calls-unknown-failed": Planted(
+        "a write whose outcome is unknown is called failed",
+        _replica("a write whose outcome is unknown is called failed"),
+        ("sets", "counters"), ("isolate", "pause"),
+    ),
+    "lies-about-its-age": Planted(
+        "a stale read's age is a lie",
+        _replica("a stale read's age is a lie"), ("staleness",), ("isolate", "pause"),
+    ),
+    "lease-without-end": Planted(
+        "a leader's lease never ends", _lease_without_end, ("sets",), ("isolate", "pause"),
+    ),
+    "clocks-of-their-own": Planted(
+        "each node applies with its own clock", _clocks_of_their_own, ("sets",), ("kill",),
+    ),
+    "chance-of-its-own": Planted(
+        "each node draws its own random numbers", _chance_of_their_own, ("sets",), ("kill",),
+    ),
+}  # fmt: skip
+
+
+def plant(name: str) -> None:
+    """Put the bug into this process, for good."""
+    PLANTED[name].put_in()
