@@ -12,12 +12,28 @@ import pytest
 from raftsql.database.errors import MachineStopped
 from raftsql.database.machine import Machine
 from raftsql.raft.messages import EntryKind
-from raftsql.sql.commands import CommandKind
+from raftsql.sql.commands import CommandKind, Many, Step, Transaction, encode
 from tests.database.conftest import Log, dump
 from tests.database.disks import FaultyDisk, restored
 
 CHECKPOINT_AFTER = 3
 """Batches; SQLite's own writes to the database file are in danger too."""
+
+
+def transaction() -> Transaction:
+    """One whose rows came together, the last of which fails; then some come back."""
+    insert = "INSERT INTO t(b) VALUES (?)"
+    one = encode(Many(insert, [[f"one {n}" + "x" * 500] for n in range(20)]))
+    two = encode(Many(insert, [["two"], ["three"], ["one 7" + "x" * 500]]))
+    return Transaction(
+        [
+            Step("", None, 1, 11, 20, False, one),
+            Step("SAVEPOINT s", None, 2, 12, 0),
+            Step("", None, 3, 13, 2, True, two),
+            Step("ROLLBACK TO s", None, 4, 14, 0),
+            Step("", None, 5, 15, 2, True, two),
+        ]
+    )
 
 
 def scenario() -> tuple[Log, list[int]]:
@@ -43,6 +59,7 @@ def scenario() -> tuple[Log, list[int]]:
         ends.append(len(log.entries))
     log.sql("VACUUM")
     log.many("INSERT INTO t(b) VALUES (?)", [[n] for n in range(50)])
+    log.append(CommandKind.TRANSACTION, transaction(), session=2, sequence=200)
     log.append(CommandKind.EXPIRE_SESSIONS, None)
     ends.append(len(log.entries))
     return log, ends

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -302,6 +303,24 @@ def test_rolling_back_takes_all_batches_back(bench: Any) -> None:
     run(open_, batch(INSERT, [(n, n) for n in range(5_000)]))
     open_.roll_back()
     assert dump(bench.path) == before
+
+
+def test_a_leader_that_dies_in_the_middle_of_a_batch_has_none_of_it(bench: Any) -> None:
+    bench.script(TABLE)
+    before, applied = dump(bench.path), bench.machine.applied
+    bench.machine._writer.statements.own("PRAGMA cache_size = 10")  # Much of it reaches the disk.
+    open_ = bench.machine.begin(ON)
+    run(open_, batch(INSERT, [(n, "x" * 1000 + str(n)) for n in range(3_000)]))
+    dead = bench.path.with_name("dead.db")
+    for suffix in ("", "-wal"):
+        shutil.copy(f"{bench.path}{suffix}", f"{dead}{suffix}")
+    assert Path(f"{dead}-wal").stat().st_size > 1_000_000
+    open_.roll_back()
+    again = Machine.open(dead)
+    assert dump(dead) == before
+    assert again.applied == applied
+    again.apply([bench.log.sql(INSERT, [1, 1])])
+    again.close()
 
 
 def test_returning_gives_nothing_back_and_is_not_held_in_memory(bench: Any) -> None:

@@ -16,10 +16,12 @@ from raftsql.cluster.requests import Read, Write
 from raftsql.cluster.transactions import Step, Transaction
 from raftsql.database.readers import Page
 from raftsql.sql.commands import (
+    Batch,
     CommandKind,
     Done,
     Failed,
     Level,
+    Many,
     Opened,
     OpenSession,
     Refusal,
@@ -308,6 +310,10 @@ class Client:
             if money is None or not money:
                 return False
             left = money[0][0] - amount
+            if amount % 2:
+                rows = [[left, source, 0], [amount, target, 1]]
+                both = "UPDATE accounts SET money = ?1 + money * ?3 WHERE k = ?2"
+                return (yield from open_.execute(both, rows)) is not None
             for sql in (
                 f"UPDATE accounts SET money = {left} WHERE k = {source}",
                 f"UPDATE accounts SET money = money + {amount} WHERE k = {target}",
@@ -362,8 +368,12 @@ class OpenOne:
     transaction: Transaction | None = None
     incarnation: int = 0
 
-    def execute(self, sql: str) -> Generator[Any, Heard, list[list[Any]] | None]:
-        """Rows, or nothing when the transaction can't go on."""
+    def execute(
+        self, sql: str, rows: list[list[Any]] | None = None
+    ) -> Generator[Any, Heard, list[list[Any]] | None]:
+        """Rows, or nothing when the transaction can't go on; given some, it runs for each."""
+        many = Many(sql, rows or [])
+        asking = [Batch(many, encode(many))] if rows else [Statement(sql)]
 
         def ask(asked: Asked) -> None:
             replica = _replica(asked)
@@ -379,7 +389,7 @@ class OpenOne:
             reads = sql.startswith("SELECT")
             deadline = _now(asked) + DEADLINE_MS
             read = Read(sql, None, asked, deadline_ms=deadline) if reads else None
-            step = Step([Statement(sql)], len(sql), asked, deadline)
+            step = Step(asking, len(sql), asked, deadline)
             self.transaction.execute(step, read)
 
         heard = yield self.process, ask
