@@ -2,7 +2,8 @@
 
 `FaultyDisk` passes every call to real files, and remembers what was synced and which writes came
 after, so that it can show what a power loss may leave. It counts the calls that change the disk,
-and at a chosen one it dies (nothing works from then on) or fails that one call.
+and at a chosen one it dies (nothing works from then on) or fails that one call. Reads it counts
+apart, those of one file if that is wanted, and a chosen one of them fails.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ class FaultyDisk(apsw.VFS):
         fail_at: int = -1,
         fail_with: type[apsw.Error] = apsw.IOError,
         short: bool = False,
+        fail_read_at: int = -1,
+        fail_reads_of: str = "",
     ) -> None:
         FaultyDisk.made += 1
         self.name = f"faulty-disk-{FaultyDisk.made}"
@@ -40,6 +43,8 @@ class FaultyDisk(apsw.VFS):
         self.failed = False
         self._die_at, self._fail_at = die_at, fail_at
         self._fail_with, self._short = fail_with, short
+        self.reads = 0
+        self._fail_read_at, self._fail_reads_of = fail_read_at, fail_reads_of
         self.synced: dict[str, bytes] = {}
         self.unsynced: dict[str, list[tuple[int, bytes | None]]] = {}
         super().__init__(self.name, "")
@@ -56,6 +61,15 @@ class FaultyDisk(apsw.VFS):
             self.failed = True
             if self._short and file is not None and data:
                 file.write_through(data[: len(data) // 2], offset)
+            raise self._fail_with
+
+    def before_read(self, path: str) -> None:
+        """Count a read of a file whose name ends so, and let it fail when it is its turn."""
+        if not path.endswith(self._fail_reads_of or path):
+            return
+        self.reads += 1
+        if self.reads == self._fail_read_at:
+            self.failed = True
             raise self._fail_with
 
     def after_power_loss(self, chance: Random | None = None) -> dict[str, bytes]:
@@ -111,6 +125,10 @@ class _File(apsw.VFSFile):
     def _note(self, offset: int, data: bytes | None) -> None:
         if self._path:
             self._disk.unsynced[self._path].append((offset, data))
+
+    def xRead(self, amount: int, offset: int) -> bytes:
+        self._disk.before_read(self._path)
+        return super().xRead(amount, offset)
 
     def xWrite(self, data: bytes, offset: int) -> None:
         self._disk.before(self, data, offset)
