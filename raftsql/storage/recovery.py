@@ -77,7 +77,7 @@ def recover(files: Files, folder: Path) -> Recovered:
     before = [_sealed(files, folder / segment_name(number), number) for number in numbers[:-1]]
     if active.last_batch_offset == 0:
         # A new segment whose first batch never became whole; the one before goes on.
-        if leftovers:
+        if leftovers and not before:
             raise CorruptJournal(
                 active.segment.path, 0,
                 f"it holds no sound batch and does not follow {leftovers[-1].name}. If it was put"
