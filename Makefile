@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp
 SEEDS ?= 300
 MINUTES ?= 60
 
-.PHONY: run test test-sqlalchemy check simulate simulate-mutants exactly-once stubs configuration bench-core clean
+.PHONY: run test test-sqlalchemy check simulate simulate-mutants exactly-once faults faults-hunt stubs configuration bench-core clean
 .DEFAULT_GOAL := check
 
 # The group dev holds the group ecosystem too (SQLAlchemy, Alembic, pandas, Polars): a minute once.
@@ -42,6 +42,12 @@ simulate-mutants: $(STAMP) ## every planted bug, and the seed that catches it
 
 exactly-once: $(STAMP) ## lost answers and killed leaders under load, MINUTES=60
 	$(BIN)/python -m tests.driver.exactly_once --minutes $(MINUTES)
+
+faults: $(STAMP) ## real processes, real faults, checked histories, MINUTES=60
+	$(BIN)/python -m tests.faults --minutes $(MINUTES) --report build/faults
+
+faults-hunt: $(STAMP) ## the bugs planted into real nodes, and the seed that finds each
+	$(BIN)/python -m tests.faults --hunt
 
 stubs: $(STAMP) ## generate proto/raftsql_proto again
 	$(BIN)/python tools/genproto.py

@@ -7,6 +7,7 @@ Each round is a cluster of its own with a seed of its own. The first violation e
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from functools import partial
@@ -42,6 +43,8 @@ def options() -> argparse.Namespace:
 def main() -> int:
     """Do what was asked for; the exit code."""
     chosen = options()
+    # Whoever ends this program ends its nodes, and gives its network back.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return _hunt(chosen) if chosen.hunt else _rounds(chosen)
 
 

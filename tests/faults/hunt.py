@@ -11,7 +11,7 @@ from tests.faults.networks import network
 from tests.faults.planted import PLANTED
 from tests.faults.run import Outcome, Run
 
-SECONDS: Final = 15.0
+SECONDS: Final = 12.0
 SEEDS_MAX: Final = 6
 
 

@@ -83,6 +83,7 @@ class Run:
             seed, network.name, seconds, plan(seed, seconds, faults), workloads=chosen
         )
         self._began = 0.0
+        self._ended = False
 
     def run(self) -> Outcome:
         """All of it; the outcome says what was found."""
@@ -115,6 +116,7 @@ class Run:
         except (AssertionError, TimeoutError) as error:
             outcome.violations.append(Violation(f"it did not come to its end: {error!r}"))
         finally:
+            self._ended = True
             for client in clients:
                 client.cancel()
             await asyncio.gather(*clients, return_exceptions=True)
@@ -137,7 +139,7 @@ class Run:
         strikes = list(self.outcome.plan)
         with healed(nodes, begun):
             while strikes or begun or self._now() < self.outcome.seconds:
-                if any(client.done() for client in clients):
+                if self._ended or any(client.done() for client in clients):
                     return
                 now = self._now()
                 for entry in [entry for entry in begun if entry[0] <= now]:

@@ -10,10 +10,11 @@ operation whose fate is unknown may be taken at any time from its start on, or n
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 from tests.driver.exactly_once.ledger import Fate
-from tests.faults.history import Operation, Violation, by_key
+from tests.faults.history import NEVER_ENDED, Operation, Violation, by_key
 
 STATES_MAX: Final = 2_000_000
 """States that a key's search may see; a history beyond it is too hard, and that is a failure."""
@@ -117,10 +118,11 @@ def violations(operations: Iterable[Operation], initial: Any = None) -> list[Vio
 def shortest(operations: list[Operation], initial: Any = None) -> list[Operation]:
     """A smaller history that is wrong for the same reason.
 
-    Only what leaves a right history right is taken out: a read, or a value with its write and all
-    who saw it. (A write alone may not go: those who read it would seem to be wrong.)
+    Only what leaves a right history right is taken out: all that came after some moment, a read, or
+    a value with its write and all who saw it. (A write alone may not go: those who read it would
+    seem to be wrong.)
     """
-    kept = relevant(operations)
+    kept = _until_it_is_wrong(relevant(operations), initial)
     kept = _still_wrong(
         kept, [one for one in kept if one.name == "swap" and one.answer is False], initial
     )
@@ -130,6 +132,29 @@ def shortest(operations: list[Operation], initial: Any = None) -> list[Operation
         if one.name == "read":
             kept = _still_wrong(kept, [one], initial)
     return kept
+
+
+def _until_it_is_wrong(operations: list[Operation], initial: Any) -> list[Operation]:
+    """What had been seen when it became wrong; what was under way then may still have happened."""
+    ends = sorted(one.end for one in operations if one.done)
+    low, high = 0, len(ends) - 1
+    while low < high:
+        middle = (low + high) // 2
+        if is_linearizable(_before(operations, ends[middle]), initial):
+            low = middle + 1
+        else:
+            high = middle
+    return _before(operations, ends[low]) if ends else operations
+
+
+def _before(operations: list[Operation], moment: float) -> list[Operation]:
+    found = []
+    for one in operations:
+        if one.end <= moment:
+            found.append(one)
+        elif one.start < moment and one.name != "read":
+            found.append(replace(one, end=NEVER_ENDED, fate=Fate.UNKNOWN, answer=None))
+    return found
 
 
 def touched(operation: Operation) -> set[Any]:
