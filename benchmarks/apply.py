@@ -226,7 +226,7 @@ def main() -> None:
     names = "".join(f" {name + '/s':>11}" for name in ("machine", "ready", "same work", "cursor"))
     print(f"{'batch':>6} {'clock':>5}{names}   machine's time by ready, same work, cursor")
     for batch in (1, 10, 100, 1000):
-        count = entries if batch > 1 else entries // 5
+        count = max(TURN_ENTRIES, entries if batch > 1 else entries // 5)
         show(count, batch, contest(count, batch))
     for rows in (1_000, 100_000):
         many(rows)
