@@ -69,9 +69,11 @@ class Supply:
             runner.fail(error)
         finally:
             self._shipping.pop(peer, None)
-            if not self._shipping:
-                self._discard()
             runner.wake()
+            async with self._taking:
+                if not self._shipping:
+                    # Beside the loop: to free a gigabyte takes a file system a quarter second.
+                    await asyncio.to_thread(self._discard)
 
     async def _copy(self) -> Snapshot:
         """A snapshot that the log goes on from: one there is, or a new one."""
@@ -92,7 +94,7 @@ class Supply:
 
     def _discard(self) -> None:
         for old in self._runner.stores.snapshots.all():
-            self._runner.stores.snapshots.delete(old)
+            self._runner.stores.snapshots.free(old)
 
     async def close(self) -> None:
         """Ship no more."""

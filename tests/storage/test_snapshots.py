@@ -175,6 +175,20 @@ def test_old_snapshots_are_deleted_and_the_newest_kept() -> None:
     snapshots.delete(oldest)
 
 
+def test_a_large_snapshot_is_freed_a_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "FREE_BYTES", len(CONTENT) // 4)
+    files = MemoryFiles()
+    snapshots = Snapshots.open(FOLDER, files)
+    receiving = begun(snapshots)
+    send(receiving)
+    receiving.finish()
+    calls: list[str] = []
+    files.log = calls.append
+    snapshots.free(snapshots.all()[0])
+    assert sum("truncate" in call for call in calls) >= 3
+    assert files.names(FOLDER) == []
+
+
 def test_leftovers_are_removed_at_the_start() -> None:
     files = MemoryFiles()
     Snapshots.open(FOLDER, files)
