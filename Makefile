@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp
 SEEDS ?= 300
 MINUTES ?= 60
 
-.PHONY: run test test-sqlalchemy check simulate simulate-mutants exactly-once faults faults-hunt stubs configuration bench-core clean
+.PHONY: run test test-sqlalchemy check simulate simulate-mutants exactly-once faults faults-hunt stubs configuration bench bench-core clean
 .DEFAULT_GOAL := check
 
 # The group dev holds the group ecosystem too (SQLAlchemy, Alembic, pandas, Polars): a minute once.
@@ -47,13 +47,17 @@ faults: $(STAMP) ## real processes, real faults, checked histories, MINUTES=60
 	$(BIN)/python -m tests.faults --minutes $(MINUTES) --report build/faults
 
 faults-hunt: $(STAMP) ## the bugs planted into real nodes, and the seed that finds each
-	$(BIN)/python -m tests.faults --hunt
+	$(BIN)/python -m tests.faults --hunt --weaker
 
 stubs: $(STAMP) ## generate proto/raftsql_proto again
 	$(BIN)/python tools/genproto.py
 
 configuration: $(STAMP) ## write the table in docs/configuration.md again
 	PYTHONPATH=. $(BIN)/python tools/genconfig.py
+
+bench: $(STAMP) ## raftsql and its peers in one run; RQLITED=path, ONLY=writes,reads
+	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(RQLITED),--rqlited $(RQLITED)) \
+		--json benchmarks/results/bench.json --plots benchmarks/results
 
 bench-core: $(STAMP) ## the Raft core alone, in memory
 	$(BIN)/python -m benchmarks.core

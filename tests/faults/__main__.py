@@ -17,7 +17,7 @@ from tests.faults import hunt
 from tests.faults.faults import FAULTS
 from tests.faults.networks import network
 from tests.faults.planted import PLANTED
-from tests.faults.report import summary, write
+from tests.faults.report import Totals, summary, write
 from tests.faults.run import Run
 from tests.faults.workloads import WORKLOADS
 
@@ -32,10 +32,18 @@ def options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=ROUND_S, help="how long a round is")
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--workload", action="append", choices=list(WORKLOADS), default=[])
+    parser.add_argument(
+        "--level",
+        action="append",
+        default=[],
+        metavar="WORKLOAD=LEVEL",
+        help="read at this level; one that promises less breaks the workload's promise",
+    )
     parser.add_argument("--fault", action="append", choices=list(FAULTS), default=[])
     parser.add_argument("--network", choices=["namespaces", "proxies"], default="")
-    parser.add_argument("--plant", default="", choices=list(PLANTED), help="plant a bug")
-    parser.add_argument("--hunt", action="store_true", help="find the planted bugs, or that one")
+    parser.add_argument("--plant", default="", help=f"plant one of {', '.join(PLANTED)}")
+    parser.add_argument("--hunt", action="store_true", help="find the planted bugs, or those")
+    parser.add_argument("--weaker", action="store_true", help="see weaker levels break promises")
     parser.add_argument("--report", type=Path, default=None, help="write the reports there")
     return parser.parse_args()
 
@@ -45,28 +53,37 @@ def main() -> int:
     chosen = options()
     # Whoever ends this program ends its nodes, and gives its network back.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return _hunt(chosen) if chosen.hunt else _rounds(chosen)
+    return _hunt(chosen) if chosen.hunt or chosen.weaker else _rounds(chosen)
 
 
 def _hunt(chosen: argparse.Namespace) -> int:
-    """Every planted bug, or one, and every level that is too weak: all have to be found."""
-    names = [chosen.plant] if chosen.plant else list(PLANTED)
-    hunts = [partial(hunt.planted, name, kind=chosen.network) for name in names]
-    if not chosen.plant:
+    """Planted bugs, and levels that are too weak: all have to be found."""
+    names = chosen.plant.split(",") if chosen.plant else list(PLANTED)
+    hunts = [partial(hunt.planted, name, kind=chosen.network) for name in names if chosen.hunt]
+    if chosen.weaker:
         hunts += [partial(hunt.weaker, case, kind=chosen.network) for case in hunt.WEAKER]
-    missed = 0
+    catches = []
     for one in hunts:
-        catch = one()
+        catches.append(catch := one())
         print(catch, flush=True)
-        missed += catch.violation is None
         if catch.outcome is not None and chosen.report is not None:
             write(catch.outcome, chosen.report / catch.name.replace(" ", "-"))
-    return 1 if missed else 0
+    print("\n| what | seed | found as |\n|---|---|---|")
+    print("\n".join(catch.row() for catch in catches))
+    return 1 if any(catch.violation is None for catch in catches) else 0
 
 
 def _rounds(chosen: argparse.Namespace) -> int:
     """Run rounds until the time is up."""
     end, seed = time.monotonic() + chosen.minutes * 60, chosen.seed
+    totals = Totals()
+    try:
+        return _until(end, seed, chosen, totals)
+    finally:
+        print(f"\n{totals}")
+
+
+def _until(end: float, seed: int, chosen: argparse.Namespace, totals: Totals) -> int:
     while True:
         with network(chosen.network) as net:
             outcome = Run(
@@ -75,17 +92,17 @@ def _rounds(chosen: argparse.Namespace) -> int:
                 network=net,
                 workloads=chosen.workload,
                 faults=chosen.fault,
+                levels=dict(each.split("=", 1) for each in chosen.level),
                 nodes=chosen.nodes,
                 plant=chosen.plant,
             ).run()
         print(summary(outcome), flush=True)
+        totals.add(outcome)
         if chosen.report is not None or outcome.violations:
             print(f"report: {write(outcome, chosen.report)}", flush=True)
-        if outcome.violations:
-            return 1
         seed += 1
-        if time.monotonic() >= end:
-            return 0
+        if outcome.violations or time.monotonic() >= end:
+            return 1 if outcome.violations else 0
 
 
 if __name__ == "__main__":

@@ -16,13 +16,17 @@ import struct
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
+
+T = TypeVar("T")
 
 TUNSETIFF: Final = 0x400454CA
 IFF_TUN: Final = 0x0001
 IFF_NO_PI: Final = 0x1000
+DEVICE: Final = "/dev/net/tun"
 CLONE_NEWNET: Final = 0x40000000
 PACKET_BYTES_MAX: Final = 65_536
 JITTER: Final = 0.2
@@ -50,15 +54,10 @@ class Detour:
 
     def open(self, node: int, space: str) -> None:
         """Give a node's namespace a device."""
-        made: list[int] = []
-        maker = threading.Thread(target=lambda: made.append(_made(space)))
-        maker.start()
-        maker.join(10)
-        if not made:
-            raise OSError(f"no device could be made in {space}")
+        end = inside(space, _device)
         up = ["ip", "-n", space, "link", "set", "detour", "up"]
         subprocess.run(up, check=True, timeout=10)
-        self._ends[node] = made[0]
+        self._ends[node] = end
         if self._thread is None:
             self._thread = threading.Thread(target=self._carry, name="detour", daemon=True)
             self._thread.start()
@@ -97,13 +96,27 @@ class Detour:
         self._ends.clear()
 
 
-def _made(space: str) -> int:
-    """A device in another namespace, made by a thread that goes there and ends afterwards."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    with Path(f"/var/run/netns/{space}").open() as place:
-        if libc.setns(place.fileno(), CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "setns")
-    end = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+def inside(space: str, make: Callable[[], T]) -> T:
+    """What is made in another namespace, by a thread that goes there and ends afterwards."""
+    made: list[T] = []
+
+    def go() -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        with Path(f"/var/run/netns/{space}").open() as place:
+            if libc.setns(place.fileno(), CLONE_NEWNET) == 0:
+                with suppress(OSError):
+                    made.append(make())
+
+    maker = threading.Thread(target=go)
+    maker.start()
+    maker.join(10)
+    if not made:
+        raise OSError(f"{space} can't be entered, or nothing made there")
+    return made[0]
+
+
+def _device() -> int:
+    end = os.open(DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     request = struct.pack("16sH22x", b"detour", IFF_TUN | IFF_NO_PI)
     fcntl.ioctl(end, TUNSETIFF, request)
     return end

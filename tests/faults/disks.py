@@ -108,7 +108,7 @@ def install(knobs: Knobs, undo_path: Path) -> None:
     """From now on this process's files are under the knobs."""
     undo = Undo(undo_path)
     _install_files(knobs, undo)
-    _Disk(knobs, undo)
+    _kept.append(_Disk(knobs, undo))
     _install_syncs(knobs, undo)
 
 
@@ -188,6 +188,8 @@ class _Disk(apsw.VFS):
 
 
 _BASE: Final = "cksmvfs"
+_kept: Final[list[_Disk]] = []
+"""A VFS is gone with its last reference."""
 
 
 class _DiskFile(apsw.VFSFile):

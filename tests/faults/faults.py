@@ -288,5 +288,5 @@ def churn(scene: Scene) -> None:
     scene.note = f"node {number} joins"
 
 
-NODES_EVER_MAX: Final = 12
+NODES_EVER_MAX: Final = 8
 """Numbers are never used again, so a run's folder of nodes grows with each newcomer."""

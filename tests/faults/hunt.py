@@ -13,6 +13,7 @@ from tests.faults.run import Outcome, Run
 
 SECONDS: Final = 12.0
 SEEDS_MAX: Final = 6
+WORDS_MAX: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,33 @@ class Catch:
     def __str__(self) -> str:
         if self.violation is None:
             return f"{self.name}: NOT FOUND in {self.tried} seeds"
-        return f"{self.name}: seed {self.seed}: {self.violation.what[:110]}"
+        return f"{self.name}: seed {self.seed}: {self.found_as}"
+
+    @property
+    def found_as(self) -> str:
+        """The violation in a line."""
+        assert self.violation is not None, "it was found"
+        return self.violation.what.splitlines()[0][:WORDS_MAX].replace("|", "/")
+
+    def row(self) -> str:
+        """A line of a table."""
+        if self.violation is None:
+            return f"| {self.name}: {self.story} | not found in {self.tried} seeds | |"
+        return f"| {self.name}: {self.story} | {self.seed} | {self.found_as} |"
 
 
 def planted(name: str, *, kind: str = "", start: int = 1, bound: int = SEEDS_MAX) -> Catch:
     """The first seed that finds a planted bug."""
     bug = PLANTED[name]
     runs = (
-        _run(seed, kind, workloads=bug.workloads, faults=bug.faults, plant=name)
+        _run(
+            seed,
+            kind,
+            workloads=bug.workloads,
+            faults=bug.faults,
+            levels=bug.levels,
+            plant=name,
+        )
         for seed in range(start, start + bound)
     )
     return _first(name, bug.story, runs, bound)
@@ -84,5 +104,6 @@ def _run(seed: int, kind: str, **more: object) -> Outcome:
 def _first(name: str, story: str, runs: object, bound: int) -> Catch:
     for tried, outcome in enumerate(runs, 1):  # type: ignore[call-overload]
         if outcome.violations:
-            return Catch(name, story, outcome.seed, tried, outcome.violations[0], outcome)
+            told = [each for each in outcome.violations if each.story] or outcome.violations
+            return Catch(name, story, outcome.seed, tried, told[0], outcome)
     return Catch(name, story, None, bound, None)

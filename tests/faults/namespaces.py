@@ -8,14 +8,16 @@ route to the receiver leads into a device whose other end is this process, which
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Final
 
-from tests.faults.detour import Detour
+from tests.faults.detour import DEVICE, Detour, inside
 from tests.faults.network import Link
 
 COMMAND_S: Final = 10.0
+TRY_S: Final = 2.0
 PORT: Final = 4001
 
 
@@ -36,8 +38,8 @@ class Namespaces:
 
     def __init__(self) -> None:
         """Make the bridge; OSError where that may not be done."""
-        if os.geteuid() != 0:
-            raise OSError("only root may make network namespaces")
+        if os.geteuid() != 0 or not os.access(DEVICE, os.R_OK | os.W_OK):
+            raise OSError("only root may make network namespaces, with devices in them")
         self._mark = f"{os.getpid() % 1_000_000:06d}"
         self._bridge = f"rsf{self._mark}"
         self._subnet = f"10.{213 + os.getpid() % 16}.{os.getpid() // 16 % 256}"
@@ -51,6 +53,8 @@ class Namespaces:
             run("ip", "addr", "add", f"{self._subnet}.254/24", "dev", self._bridge)
             run("ip", "link", "set", self._bridge, "up")
             self._add(1)
+            self._add(2)
+            self._try_it()
         except (OSError, subprocess.TimeoutExpired):
             self.close()
             raise
@@ -77,6 +81,17 @@ class Namespaces:
         # Answers come back the straight way when requests took a detour, and the reverse.
         run(*self.wrap(node, ["sysctl", "-qw", *_LOOSE]))
         self._rules(node)
+
+    def _try_it(self) -> None:
+        """OSError where the host keeps namespaces from speaking, as some firewalls do."""
+        with ExitStack() as stack:
+            one, two = (stack.enter_context(inside(self._spaces[node], _socket)) for node in (1, 2))
+            here = stack.enter_context(_socket())
+            two.bind((self._host(2), PORT))
+            for source in (one, here):
+                source.sendto(b"?", (self._host(2), PORT))
+                two.sendto(b"!", two.recvfrom(10)[1])
+                source.recv(10)
 
     def wrap(self, node: int, command: list[str]) -> list[str]:
         return ["ip", "netns", "exec", self._spaces[node], *command]
@@ -123,7 +138,8 @@ class Namespaces:
         if self._lost:
             # Between nodes only: a client's connection is no part of the fault.
             others = f"ip saddr {self._subnet}.0/24 ip saddr != {self._subnet}.254"
-            lines.append(f"{others} numgen random mod 100 < {self._lost} drop")
+            some = f"numgen random mod 100 < {self._lost}" if self._lost < 100 else ""
+            lines.append(f"{others} {some} drop")
         body = "\n".join(lines)
         text = (
             "flush ruleset\ntable ip faults {\nchain come {\n"
@@ -133,11 +149,19 @@ class Namespaces:
 
     def close(self) -> None:
         self._detour.close()
-        for space in self._spaces.values():
-            with suppress(OSError, subprocess.TimeoutExpired):
-                run("ip", "netns", "del", space)
+        for node, space in self._spaces.items():
+            # The pair goes now, and not when the kernel comes round to it.
+            for gone in (("link", "del", f"rsf{self._mark}o{node}"), ("netns", "del", space)):
+                with suppress(OSError, subprocess.TimeoutExpired):
+                    run("ip", *gone)
         with suppress(OSError, subprocess.TimeoutExpired):
             run("ip", "link", "del", self._bridge)
+
+
+def _socket() -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.settimeout(TRY_S)
+    return made
 
 
 _LOOSE: Final = ("net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0")

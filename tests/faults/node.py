@@ -11,11 +11,14 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tests.faults import clocks, disks
 from tests.faults.knobs import Knobs
 from tests.faults.network import LINKS_VARIABLE
+
+FUEL_UNITS: Final = 1_000
+"""Thousands of steps that one command may burn."""
 
 
 def main(arguments: list[str]) -> int:
@@ -26,6 +29,7 @@ def main(arguments: list[str]) -> int:
     knobs = Knobs(folder / "knobs")
     clocks.install(knobs)
     disks.install(knobs, folder / "undo")
+    give_little_fuel()
     if LINKS_VARIABLE in os.environ:
         dial_through(json.loads(os.environ[LINKS_VARIABLE]))
     if own[1:2] == ["--plant"]:
@@ -35,6 +39,19 @@ def main(arguments: list[str]) -> int:
     from raftsql.server.cli import main as program
 
     return program(serve)
+
+
+def give_little_fuel() -> None:
+    """Let a runaway write end after milliseconds: its bound is another, and works the same."""
+    from raftsql.cluster.requests import DEFAULT_FUEL, Write
+    from raftsql.cluster.transactions import Step
+
+    for request in (Write, Step):
+        given = request.__init__.__defaults__ or ()
+        assert DEFAULT_FUEL in given, "its fuel is a default of its making"
+        request.__init__.__defaults__ = tuple(  # type: ignore[misc]
+            FUEL_UNITS if default == DEFAULT_FUEL else default for default in given
+        )
 
 
 def dial_through(doors: dict[str, str]) -> None:

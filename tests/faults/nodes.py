@@ -53,6 +53,11 @@ class FaultyNodes(Nodes):
         """What it said."""
         return (self.folder / f"node{number}.log").read_text(errors="replace")
 
+    def last_words(self, number: int) -> str:
+        """The last line it said: why it stopped, if it stopped by itself."""
+        lines = self.log(number).strip().splitlines()
+        return lines[-1] if lines else "it said nothing"
+
     def start(self, number: int) -> None:
         """Start, or start again, a node; its disk and clock are sound."""
         while number > len(self.addresses):
@@ -132,9 +137,17 @@ class FaultyNodes(Nodes):
         while time.monotonic() < give_up_at:
             for number in self.members:
                 if not self.is_up(number):
-                    raise AssertionError(f"node {number} has ended:\n{self.log(number)[-3000:]}")
+                    raise AssertionError(f"node {number} has ended: {self.last_words(number)}")
             told = [self.status(number) for number in self.members]
+            self._notice_removed(told)
             if all(told) and len({(one["leader"], one["applied_index"]) for one in told}) == 1:
                 return
             time.sleep(0.05)
         raise AssertionError(f"the nodes do not come together: {told}")
+
+    def _notice_removed(self, told: list[dict[str, Any]]) -> None:
+        """A removal may have happened although nobody could be told so."""
+        for number, status in zip(self.members, told, strict=True):
+            if status.get("role") == "removed":
+                self.removed.add(number)
+                self.kill(number)

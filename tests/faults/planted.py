@@ -7,11 +7,12 @@ planted here too.
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.simulator.mutants import MUTANTS as CORE
@@ -29,6 +30,7 @@ class Planted:
     put_in: Callable[[], None]
     workloads: tuple[str, ...]
     faults: tuple[str, ...]
+    levels: dict[str, str] = field(default_factory=dict)
 
 
 def _enter(context: Callable[[], AbstractContextManager[None]]) -> Callable[[], None]:
@@ -86,27 +88,32 @@ def _lease_without_end() -> None:
 
 
 def _clocks_of_their_own() -> None:
-    from raftsql.database.environment import Pinned
+    from raftsql.database.environment import UNIX_EPOCH_JULIAN_MS, ClockVFS
 
-    right = Pinned.set
+    def now(self: Any) -> int:
+        return UNIX_EPOCH_JULIAN_MS + time.time_ns() // 1_000_000
 
-    def set_(self: Any, clock_ms: int, seed: int) -> None:
-        right(self, time.time_ns() // 1_000_000, seed)
-
-    Pinned.set = set_  # type: ignore[method-assign]
+    ClockVFS.xCurrentTimeInt64 = now  # type: ignore[method-assign]
 
 
 def _chance_of_their_own() -> None:
-    import secrets
-
     from raftsql.database.environment import Pinned
+    from raftsql.sql.pinned import Chance
 
-    right = Pinned.set
+    Pinned._drawn = lambda self: Chance(secrets.randbits(64))  # type: ignore[method-assign]
 
-    def set_(self: Any, clock_ms: int, seed: int) -> None:
-        right(self, clock_ms, secrets.randbits(64))
 
-    Pinned.set = set_  # type: ignore[method-assign]
+def _fuel_of_their_own() -> None:
+    from raftsql.database import fuel
+
+    share = secrets.SystemRandom().uniform(0.3, 1.0)
+    fuel.near = fuel.exact = lambda units: max(1, int(units * share))
+
+
+def _no_fuel() -> None:
+    from raftsql.database import fuel
+
+    fuel.near = fuel.exact = lambda units: fuel.NO_LIMIT
 
 
 PLANTED: Final = {
@@ -154,14 +161,20 @@ PLANTED: Final = {
         _replica("a stale read's age is a lie"), ("staleness",), ("isolate", "pause"),
     ),
     "lease-without-end": Planted(
-        "a leader's lease never ends", _lease_without_end, ("sets",), ("isolate", "pause"),
+        "a leader's lease never ends",
+        _lease_without_end, ("registers",), ("isolate", "pause"), {"registers": "lease"},
     ),
     "clocks-of-their-own": Planted(
         "each node applies with its own clock", _clocks_of_their_own, ("sets",), ("kill",),
     ),
-    "chance-of-its-own": Planted(
+    "chance-of-their-own": Planted(
         "each node draws its own random numbers", _chance_of_their_own, ("sets",), ("kill",),
     ),
+    "fuel-of-their-own": Planted(
+        "each node stops a runaway write where it thinks fit, as a timeout on each of them would",
+        _fuel_of_their_own, ("runaways",), ("kill",),
+    ),
+    "no-fuel": Planted("a runaway write is not stopped", _no_fuel, ("runaways",), ("kill",)),
 }  # fmt: skip
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import raftsql
 from raftsql.server.operate import NotDone, Unreachable, call
 from raftsql_proto import admin_pb2
 from tests.faults.faults import FAULTS, Fault, Scene
@@ -24,6 +26,10 @@ from tests.faults.workloads.workload import Reached, Workload
 END_S: Final = 90.0
 """How long clients may take to end once all is healed: patient ones wait for a minute."""
 VERIFY_S: Final = 30.0
+VERIFY_TRIES: Final = 3
+"""A comparison in which a node is missing, though none is down, is asked for again."""
+HOPELESS: Final = (AssertionError, TimeoutError, subprocess.TimeoutExpired, raftsql.Error)
+"""What ends a run early: a node that ended by itself, or that does not stop, or is never level."""
 
 
 @dataclass(slots=True)
@@ -47,6 +53,8 @@ class Outcome:
     struck: list[Struck] = field(default_factory=list)
     workloads: list[Workload] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
+    logs: dict[int, str] = field(default_factory=dict)
+    """What the nodes said, where something was wrong."""
 
     @property
     def operations(self) -> int:
@@ -113,8 +121,8 @@ class Run:
             await asyncio.to_thread(nodes.wait_until_level)
             for workload in outcome.workloads:
                 await workload.finish(connection)
-        except (AssertionError, TimeoutError) as error:
-            outcome.violations.append(Violation(f"it did not come to its end: {error!r}"))
+        except HOPELESS as error:
+            outcome.violations.append(Violation(f"it did not come to its end: {error}"))
         finally:
             self._ended = True
             for client in clients:
@@ -122,8 +130,11 @@ class Run:
             await asyncio.gather(*clients, return_exceptions=True)
         for workload in outcome.workloads:
             outcome.violations += await asyncio.to_thread(workload.violations)
+            outcome.violations += workload.strange
         outcome.violations += await asyncio.to_thread(different, nodes)
         await connection.close()
+        if outcome.violations:
+            outcome.logs = {number: nodes.log(number) for number in nodes.processes}
 
     async def _strike_while(self, nodes: FaultyNodes, clients: list[asyncio.Task[None]]) -> None:
         """Follow the plan as long as no client has failed in a way that none may."""
@@ -191,7 +202,7 @@ def different(nodes: FaultyNodes) -> list[Violation]:
     """Whether the nodes' checksums of schema and rows at one index differ."""
     request = admin_pb2.VerifyRequest(timeout_ms=int(VERIFY_S * 1000))
     problem = "nobody answered"
-    for number in nodes.members:
+    for number in nodes.members * VERIFY_TRIES:
         try:
             reply = call(
                 nodes.addresses[number - 1], lambda stub: stub.Verify, request, VERIFY_S + 5
@@ -200,7 +211,9 @@ def different(nodes: FaultyNodes) -> list[Violation]:
             problem = str(error)
             continue
         report: dict[str, Any] = json.loads(reply.json)
-        if report["equal"] and report["complete"]:
+        if not report["equal"]:
+            return [Violation(f"the replicas are not equal: {report}")]
+        if report["complete"]:
             return []
-        return [Violation(f"the replicas are not equal, or not all were compared: {report}")]
+        problem = f"not all were compared: {report}"
     return [Violation(f"the replicas could not be compared: {problem}")]

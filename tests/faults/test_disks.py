@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from raftsql.database.environment import Role, open_connection
 from tests.faults.clocks import Skewed
 from tests.faults.disks import Undo, lose
 from tests.faults.knobs import Knobs
+from tests.faults.nodes import PROJECT
 
 
 class Always(random.Random):
@@ -100,6 +104,44 @@ def test_a_file_that_is_gone_is_no_matter(written: Written) -> None:
     written.write(0, b"abc")
     written.path.unlink()
     assert lost(written) == 0
+
+
+WRITER = """
+import os, sys
+from pathlib import Path
+os.environ["TZ"] = "UTC"
+from tests.faults import disks
+from tests.faults.knobs import Knobs
+folder = Path(sys.argv[1])
+knobs = Knobs(folder / "knobs")
+disks.install(knobs, folder / "undo")
+from raftsql.database.disk import Disk
+from raftsql.database.environment import Role, open_connection
+import apsw
+path = folder / "data" / "database.db"
+connection = open_connection(path, Role.WRITER)
+connection.execute("CREATE TABLE item(number)")
+connection.execute("INSERT INTO item VALUES (1)")
+Disk().sync_file(path.with_name("database.db-wal"))
+for number in range(2, 50):
+    connection.execute("INSERT INTO item VALUES (?)", (number,))
+knobs.full = True
+try:
+    connection.execute("INSERT INTO item VALUES (50)")
+except apsw.FullError:
+    os._exit(9)
+"""
+
+
+def test_sqlite_loses_what_was_not_synced_and_is_sound_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    command = [sys.executable, "-c", WRITER, str(tmp_path)]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 9, done.stderr.decode()
+    assert lose(tmp_path / "undo", tmp_path / "data", Always()) >= 48
+    connection = open_connection(tmp_path / "data" / "database.db", Role.SERVICE)
+    assert connection.execute("SELECT number FROM item").fetchall() == [(1,)]
+    connection.close()
 
 
 def test_knobs_are_seen_by_who_else_has_them(tmp_path: Path) -> None:

@@ -131,6 +131,21 @@ def test_a_write_that_raised_nothing_is_covered_by_the_one_that_did() -> None:
     assert promises.staleness([*writes, done("look", 9, 9, 1.0, 2)]) == []
 
 
+@pytest.mark.parametrize(("done_at", "stopped_at", "wrong"), [(1, 2, 0), (2, 1, 1), (2, 2, 0)])
+def test_one_bound_parts_what_was_stopped_from_what_was_not(
+    done_at: int, stopped_at: int, wrong: int
+) -> None:
+    stopped = refused("burn", stopped_at)
+    stopped.place = promises.STOPPED
+    assert len(promises.limits([done("burn", 0, 1, done_at), stopped], 9)) == wrong
+
+
+def test_what_is_surely_too_much_has_to_be_stopped() -> None:
+    (found,) = promises.limits([done("burn", 0, 1, 10)], 9)
+    assert "not stopped" in found.what
+    assert promises.limits([done("burn", 0, 1, 9)], 9) == []
+
+
 def test_an_unknown_fate_has_no_end() -> None:
     history = History(began=0.0)
     operation = history.begin(1, "write", "k", 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from tests.driver.exactly_once.ledger import Fate
 from tests.faults.history import Operation, Violation, by_key
@@ -106,6 +106,30 @@ def sessions(operations: Iterable[Operation]) -> list[Violation]:
                 if number > seen.get(key, (-1, one))[0]:
                     seen[key] = (number, one)
     return found
+
+
+STOPPED: Final = "stopped for its fuel"
+"""Where a `burn` says this as its place, its work was too much."""
+
+
+def limits(operations: Iterable[Operation], too_much: int) -> list[Violation]:
+    """Whether a `burn` is stopped follows from its argument alone: one bound parts all of them.
+
+    Of more than `too_much` it is known without looking at the others.
+    """
+    ops = list(operations)
+    done = [one for one in ops if one.done]
+    stopped = [one for one in ops if one.place == STOPPED]
+    if not done:
+        return []
+    most = max(done, key=lambda one: one.argument)
+    if most.argument > too_much:
+        return [Violation(f"a write of {most.argument} turns was not stopped", [most])]
+    least = min(stopped, key=lambda one: one.argument, default=most)
+    if most.argument <= least.argument:
+        return []
+    what = f"a write of {least.argument} turns was stopped, and one of {most.argument} was not"
+    return [Violation(what, [least, most])]
 
 
 def staleness(operations: Iterable[Operation], margin: float = 0.0) -> list[Violation]:

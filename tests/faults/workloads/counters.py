@@ -7,10 +7,11 @@ not the streams.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 import raftsql
-from tests.driver.exactly_once.ledger import SCHEMA, Fate, Ledger
+from tests.driver.exactly_once.ledger import SCHEMA, Ledger
 from tests.driver.exactly_once.workers import PATIENT_S, TaskWorker
 from tests.faults.history import Violation
 from tests.faults.workloads.workload import Reached, Workload
@@ -50,9 +51,8 @@ class Counters(Workload):
     def violations(self) -> list[Violation]:
         return [Violation(f"counters: {each}") for each in self._found]
 
-    def told(self) -> str:
-        fates = self.ledger.fates()
-        return ", ".join(f"{fates[fate.value]} {fate.value}" for fate in Fate)
+    def fates(self) -> Counter[str]:
+        return self.ledger.fates()
 
     @property
     def operations(self) -> int:

@@ -53,6 +53,8 @@ class Workload:
         self.seed = seed
         self.history = History()
         self.stopped = False
+        self.strange: list[Violation] = []
+        """Errors that no client should ever see."""
 
     def chance(self, client: int) -> random.Random:
         """A client's own chance."""
@@ -80,8 +82,12 @@ class Workload:
 
     def told(self) -> str:
         """What became of them, for the report."""
-        fates = Counter(one.fate for one in self.history.operations)
-        return ", ".join(f"{fates[fate]} {fate.value}" for fate in Fate)
+        fates = self.fates()
+        return ", ".join(f"{fates[fate.value]} {fate.value}" for fate in Fate)
+
+    def fates(self) -> Counter[str]:
+        """How many of each fate."""
+        return Counter(one.fate.value for one in self.history.operations)
 
     def writes(self) -> list[float]:
         """When a write was known to have happened."""
@@ -100,9 +106,18 @@ class Workload:
         except raftsql.TooStale:
             self.history.end(operation, Fate.NEVER)
         except raftsql.Error as error:
-            self.history.end(operation, fate_of(error))
+            self.history.end(operation, self._fate(operation, error))
         else:
             self.history.end(operation, Fate.DONE, answers[-1] if answers else None)
+
+    def _fate(self, operation: Operation, error: raftsql.Error) -> Fate:
+        """What an error promises. One that no fault excuses is a finding by itself."""
+        try:
+            return fate_of(error)
+        except raftsql.Error:
+            what = f"a client was told {type(error).__name__}: {error}"
+            self.strange.append(Violation(what, [operation]))
+            return Fate.NEVER
 
 
 READS: Final = {"read", "look"}
