@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import sqlite3
 import threading
 import time
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from benchmarks.usage import own_cpu_seconds, resident_mb
 
 INSERT = "INSERT INTO foo(name) VALUES(?)"
 SELECT = "SELECT name FROM foo WHERE id = ?"
@@ -49,20 +50,6 @@ class Measured:
         cells += f"{self.client_us:9.2f}" if self.client_us else " " * 9
         cells += f"{self.memory_mb:7.1f}" if self.memory_mb else " " * 7
         return cells + (f"{self.ratio:10.3f}" if self.ratio else "")
-
-
-def cpu_seconds() -> float:
-    """What this process has used."""
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
-def resident_mb() -> float:
-    """The memory of this process."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    return 0.0
 
 
 def summed_up(what: str, by: str, latencies: list[float], elapsed: float, cpu: float) -> Measured:
@@ -105,10 +92,10 @@ def threads(
     for worker in workers:
         worker.start()
     start.wait()
-    began, cpu = time.perf_counter(), cpu_seconds()
+    began, cpu = time.perf_counter(), own_cpu_seconds()
     for worker in workers:
         worker.join()
-    elapsed, cpu = time.perf_counter() - began, cpu_seconds() - cpu
+    elapsed, cpu = time.perf_counter() - began, own_cpu_seconds() - cpu
     assert not failures, failures[0]
     return summed_up(what, by, latencies, elapsed, cpu)
 
@@ -120,13 +107,13 @@ def alone(
     connection = connect()
     ask(connection)
     latencies: list[float] = []
-    began, cpu = time.perf_counter(), cpu_seconds()
+    began, cpu = time.perf_counter(), own_cpu_seconds()
     now, stop_at = began, began + seconds
     while now < stop_at:
         ask(connection)
         then, now = now, time.perf_counter()
         latencies.append(now - then)
-    measured = summed_up(what, by, latencies, now - began, cpu_seconds() - cpu)
+    measured = summed_up(what, by, latencies, now - began, own_cpu_seconds() - cpu)
     connection.close()
     return measured
 
@@ -139,7 +126,7 @@ async def tasks(
     connections = [await connect() for _ in range(clients)]
     await asyncio.gather(*(ask(connection) for connection in connections))
     latencies: list[float] = []
-    began, cpu = time.perf_counter(), cpu_seconds()
+    began, cpu = time.perf_counter(), own_cpu_seconds()
     stop_at = began + seconds
 
     async def one(connection: Any) -> None:
@@ -150,7 +137,7 @@ async def tasks(
             latencies.append(now - then)
 
     await asyncio.gather(*(one(connection) for connection in connections))
-    elapsed, cpu = time.perf_counter() - began, cpu_seconds() - cpu
+    elapsed, cpu = time.perf_counter() - began, own_cpu_seconds() - cpu
     for connection in connections:
         await connection.close()
     return summed_up(what, "async", latencies, elapsed, cpu)
@@ -160,9 +147,9 @@ async def tasks(
 def rows_measured(what: str, by: str, rows: int) -> Iterator[Measured]:
     """Time what is done with so many rows."""
     measured = Measured(what, by, 0.0, " rows")
-    began, cpu = time.perf_counter(), cpu_seconds()
+    began, cpu = time.perf_counter(), own_cpu_seconds()
     yield measured
-    elapsed, cpu = time.perf_counter() - began, cpu_seconds() - cpu
+    elapsed, cpu = time.perf_counter() - began, own_cpu_seconds() - cpu
     measured.rate, measured.client_us = rows / elapsed, cpu / rows * 1e6
 
 

@@ -12,6 +12,7 @@ import argparse
 import statistics
 import threading
 import time
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import pairwise
 
@@ -54,28 +55,33 @@ class Load:
         return max((b - a for a, b in pairwise(times) if b > moment), default=float("inf"))
 
 
+def deaths(nodes: Nodes, load: Load, end: Callable[[int], object], times: int) -> Iterator[float]:
+    """End the leader and start it again, over and over; the seconds without a write each time."""
+    for _ in range(times):
+        time.sleep(1.0)  # Load from a calm cluster between two deaths.
+        leader = nodes.leader()
+        moment = time.monotonic()
+        end(leader)
+        with suppress(TimeoutError):
+            nodes.wait_for_leader(voters=3, seconds=10)
+        time.sleep(0.5)
+        yield load.gap_around(moment)
+        nodes.start(leader)
+        _wait_level(nodes, leader)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=20)
     parser.add_argument("--graceful", action="store_true", help="TERM instead of kill -9")
     options = parser.parse_args()
-    gaps = []
     with Nodes(3) as nodes:
         with raftsql.connect(nodes.url, autocommit=True) as connection:
             connection.execute("CREATE TABLE beat (id INTEGER PRIMARY KEY, at)")
         load = Load(nodes.url)
-        for _ in range(options.times):
-            time.sleep(1.0)  # Load from a calm cluster between two deaths.
-            leader = nodes.leader()
-            moment = time.monotonic()
-            (nodes.stop if options.graceful else nodes.kill)(leader)
-            with suppress(TimeoutError):
-                nodes.wait_for_leader(voters=3, seconds=10)
-            time.sleep(0.5)
-            gaps.append(load.gap_around(moment))
-            nodes.start(leader)
-            _wait_level(nodes, leader)
+        end = nodes.stop if options.graceful else nodes.kill
+        gaps = list(deaths(nodes, load, end, options.times))
         load.end()
         with raftsql.connect(nodes.url, autocommit=True) as connection:
             rows = connection.execute("SELECT count(*) FROM beat").fetchone()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from benchmarks import usage
 from raftsql.server.operate import Unreachable, status
 
 
@@ -120,13 +120,8 @@ class Nodes:
 
     def resident_mb(self, number: int) -> float:
         """The memory a node has in use."""
-        for line in Path(f"/proc/{self.processes[number].pid}/status").read_text().splitlines():
-            if line.startswith("VmRSS"):
-                return int(line.split()[1]) / 1024
-        return 0.0
+        return usage.resident_mb(self.processes[number].pid)
 
     def cpu_seconds(self, number: int) -> float:
         """The processor time a node has used."""
-        fields = Path(f"/proc/{self.processes[number].pid}/stat").read_text().rpartition(")")[2]
-        user, system = fields.split()[11:13]
-        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+        return usage.cpu_seconds(self.processes[number].pid)
