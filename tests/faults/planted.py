@@ -7,6 +7,7 @@ planted here too.
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
@@ -45,27 +46,37 @@ def _replica(name: str) -> Callable[[], None]:
     return _enter(lambda: in_replica(name))
 
 
-def _never_sync() -> None:
-    from raftsql.storage.files import RealFile
-
-    RealFile.sync = lambda self: None  # type: ignore[method-assign]
-
-
-def _sync_later() -> None:
+def _instead_of_syncs(do: Callable[[Any, Callable[[Any], None]], None]) -> None:
+    """Do that with a file of the journal, and with what it would have done, when it is synced."""
     from raftsql.storage.files import RealFile
 
     right = RealFile.sync
 
-    def later(self: Any) -> None:
+    def sync(self: Any) -> None:
+        path = os.readlink(f"/proc/self/fd/{self._descriptor}")
+        if "/journal" in path:
+            do(self, right)
+        else:
+            right(self)
+
+    RealFile.sync = sync  # type: ignore[method-assign]
+
+
+def _never_sync() -> None:
+    _instead_of_syncs(lambda file, right: None)
+
+
+def _sync_later() -> None:
+    def later(file: Any, right: Callable[[Any], None]) -> None:
         def sync() -> None:
             with suppress(OSError):  # It was closed meanwhile.
-                right(self)
+                right(file)
 
         timer = threading.Timer(0.3, sync)
         timer.daemon = True
         timer.start()
 
-    RealFile.sync = later  # type: ignore[method-assign]
+    _instead_of_syncs(later)
 
 
 def _never_give_up() -> None:

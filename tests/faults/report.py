@@ -13,17 +13,26 @@ from tests.faults.timeline import page
 
 GRACE_S: Final = 0.7
 """What stands still so soon after a fault ended is counted as its doing."""
+JUST_BEFORE_S: Final = 0.2
+"""The last write before a fault was so near to it, or it was not the fault that stopped them."""
 VIOLATIONS_MAX: Final = 20
 
 
 def windows(outcome: Outcome) -> list[tuple[Struck, float]]:
-    """Of each fault, the longest time without a successful write that overlaps it."""
+    """Of each fault, the longest time without a successful write that began with it, or under it.
+
+    One that had begun before is another fault's doing.
+    """
     gaps = list(pairwise([0.0, *outcome.writes(), outcome.seconds]))
     return [
         (
             struck,
             max(
-                (b - a for a, b in gaps if a < struck.ended + GRACE_S and b > struck.begun),
+                (
+                    after - before
+                    for before, after in gaps
+                    if struck.begun - JUST_BEFORE_S <= before < struck.ended + GRACE_S
+                ),
                 default=0.0,
             ),
         )
