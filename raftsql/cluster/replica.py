@@ -168,8 +168,10 @@ class Replica:
         return disk_is_done or database_is_done or ready.changed is not None
 
     def _propose(self) -> None:
+        """What arrives while the own disk works is the next batch, not a batch each: requests that
+        come one by one would cost the peers a message each."""
         gathered = self.proposals.gathered
-        if not gathered or not self.writer.admits_singles():
+        if not gathered or self._saving or not self.writer.admits_singles():
             return
         batch = self.proposals.take(entries_max=BATCH_ENTRIES_MAX, bytes_max=BATCH_BYTES_MAX)
         clock_ms, seed = self.next_clock(), self.world.seed

@@ -39,8 +39,8 @@ T = TypeVar("T")
 
 log = logging.getLogger("raftsql.cluster")
 
-SMALL_ENTRIES = 8
-"""A save or an apply of so few entries is done in place: see decision 0070."""
+SMALL_ENTRIES = 64
+"""A save or an apply of so few entries is done in place: see decisions 0070 and 0097."""
 SMALL_BYTES = 64 << 10
 """And of so few bytes. What an apply burns is bounded apart: no size tells it."""
 SWITCH_SECONDS = 0.0005

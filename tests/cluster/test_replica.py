@@ -56,6 +56,17 @@ def test_what_arrives_while_the_disk_works_is_its_next_batch(leader: Stage) -> N
     assert len(save.entries) == 2
 
 
+def test_what_arrives_while_the_disk_works_travels_as_one_batch(leader: Stage) -> None:
+    leader.world.disk_waits = True
+    for number in range(4):
+        leader.write(INSERT, number)
+        leader.pump()
+    assert appended(leader) == [1]
+    leader.world.finish_saves()
+    leader.pump()
+    assert appended(leader) == [1, 3]
+
+
 def test_what_is_committed_while_the_database_works_is_its_next_batch(alone: Stage) -> None:
     alone.world.database_waits = True
     heard = []
