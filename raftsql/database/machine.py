@@ -19,11 +19,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import apsw
 
 from raftsql.database import fuel, text
-from raftsql.database.errors import MachineStopped, RunAlone, TakesLonger, stop_for
+from raftsql.database.errors import DatabaseDamaged, MachineStopped, RunAlone, TakesLonger, stop_for
 from raftsql.database.headers import (
     COMMAND,
     EXECUTE,
@@ -58,6 +59,7 @@ class Machine:
     @classmethod
     def open(cls, path: Path, *, vfs: str = "") -> Machine:
         """Open or create the database. `vfs` names what lies beneath, for faulty disks in tests."""
+        _check_whole_pages(path)
         try:
             return cls(Writer(path, vfs))
         except apsw.Error as error:
@@ -288,3 +290,27 @@ def _shares(entry: Entry) -> bool:
     payload = entry.payload
     kind = payload[1] if payload[0] == VERSION else header_of(payload).kind
     return kind <= SCRIPT and not (kind == EXECUTE and is_vacuum(payload))
+
+
+_SQLITE_FILE: Final = b"SQLite format 3\0"
+
+
+def _check_whole_pages(path: Path) -> None:
+    """Stop before a file that ends within a page: SQLite reads zeros in place of what is missing,
+    and does not ask the checksum of such a page. A crash may leave one, but only beside the WAL or
+    the journal that makes it whole again."""
+    if not path.exists() or any(_is_filled(path, suffix) for suffix in ("-wal", "-journal")):
+        return
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        header = file.read(18)
+    page_size = int.from_bytes(header[16:18], "big")
+    page_size = 65536 if page_size == 1 else page_size
+    if header.startswith(_SQLITE_FILE) and size % page_size:
+        within = ValueError(f"it ends within a page, at byte {size} of pages of {page_size}")
+        raise DatabaseDamaged(path, within)
+
+
+def _is_filled(path: Path, suffix: str) -> bool:
+    beside = path.with_name(path.name + suffix)
+    return beside.exists() and beside.stat().st_size > 0

@@ -8,6 +8,7 @@ from typing import Any
 import apsw
 import pytest
 
+from raftsql.database.errors import DatabaseDamaged
 from raftsql.database.machine import Machine
 from raftsql.raft.messages import EntryKind, Position
 from raftsql.sql import commands
@@ -468,3 +469,18 @@ def test_two_machines_open_in_one_process(tmp_path: Path) -> None:
     first, second = Machine.open(tmp_path / "a.db"), Machine.open(tmp_path / "b.db")
     first.close()
     second.close()
+
+
+@pytest.mark.parametrize("bytes_cut", [1, 100, 2000, 4095])
+def test_a_file_that_ends_within_a_page_is_not_opened(tmp_path: Path, bytes_cut: int) -> None:
+    """SQLite would read zeros where the end of the last page was."""
+    path = tmp_path / "a.db"
+    machine = Machine.open(path)
+    machine.close()
+    connection = apsw.Connection(str(path))
+    connection.pragma("wal_checkpoint", "TRUNCATE")
+    connection.close()
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - bytes_cut)
+    with pytest.raises(DatabaseDamaged, match=r"a\.db: it ends within a page, at byte \d+.*anew"):
+        Machine.open(path)
