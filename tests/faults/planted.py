@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import os
 import secrets
-import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -46,37 +45,16 @@ def _replica(name: str) -> Callable[[], None]:
     return _enter(lambda: in_replica(name))
 
 
-def _instead_of_syncs(do: Callable[[Any, Callable[[Any], None]], None]) -> None:
-    """Do that with a file of the journal, and with what it would have done, when it is synced."""
+def _never_sync() -> None:
     from raftsql.storage.files import RealFile
 
     right = RealFile.sync
 
     def sync(self: Any) -> None:
-        path = os.readlink(f"/proc/self/fd/{self._descriptor}")
-        if "/journal" in path:
-            do(self, right)
-        else:
+        if "/journal" not in os.readlink(f"/proc/self/fd/{self._descriptor}"):
             right(self)
 
     RealFile.sync = sync  # type: ignore[method-assign]
-
-
-def _never_sync() -> None:
-    _instead_of_syncs(lambda file, right: None)
-
-
-def _sync_later() -> None:
-    def later(file: Any, right: Callable[[Any], None]) -> None:
-        def sync() -> None:
-            with suppress(OSError):  # It was closed meanwhile.
-                right(file)
-
-        timer = threading.Timer(0.3, sync)
-        timer.daemon = True
-        timer.start()
-
-    _instead_of_syncs(later)
 
 
 def _never_give_up() -> None:
@@ -131,10 +109,6 @@ PLANTED: Final = {
     "answers-before-sync": Planted(
         "the journal says that entries are on the disk before it has synced them",
         _never_sync, ("sets", "counters"), ("power failure",),
-    ),
-    "syncs-behind-the-answer": Planted(
-        "the journal is synced a moment after it said so",
-        _sync_later, ("sets", "counters"), ("power failure",),
     ),
     "reads-without-a-quorum": Planted(
         CORE["reads_without_a_quorum"].story,
