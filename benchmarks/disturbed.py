@@ -22,7 +22,7 @@ from benchmarks.results import OURS, Row
 from benchmarks.work import SELECT, Work
 
 WRITES_A_SECOND = 200
-CONNECTIONS = 100
+CONNECTIONS = 300
 JOIN_SECONDS_MAX = 120.0
 SETTLE_SECONDS = 1.0
 OPEN_RATES = (100, 1_000, 4_000)

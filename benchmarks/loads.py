@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import uvloop
+
 import raftsql
 from benchmarks.histogram import Histogram
 from benchmarks.results import Measured
@@ -67,7 +69,7 @@ class Paced:
         self._free: list[raftsql.AsyncConnection] = []
         self._waiting: set[float] = set()
         self._over = threading.Event()
-        self._thread = threading.Thread(target=asyncio.run, args=(self._run(url, a_second),))
+        self._thread = threading.Thread(target=uvloop.run, args=(self._run(url, a_second),))
         self._thread.start()
 
     async def _run(self, url: str, a_second: float) -> None:

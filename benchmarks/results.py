@@ -12,7 +12,7 @@ OURS = "raftsql"
 NODES_CLIENTS = (64.0,)
 """Which lines are drawn against the size of the cluster."""
 HEADER = (
-    f"{'workload':44} {'nodes':>5} {'by':10}{'rate':>16}{'p50':>8}{'p95':>8}{'p99':>8}{'p99.9':>9}"
+    f"{'workload':44} {'nodes':>5} {'by':10}{'rate':>18}{'p50':>8}{'p95':>8}{'p99':>8}{'p99.9':>9}"
     f"{'client':>8}{'servers':>9}{'MB':>6}{'ours/it':>9}"
 )
 
@@ -98,7 +98,7 @@ class Row:
 
     def line(self) -> str:
         """As the table shows it."""
-        cells = f"{self.workload:44} {self.nodes:>5} {self.by:10}{self.figure:>16}"
+        cells = f"{self.workload:44} {self.nodes:>5} {self.by:10}{self.figure:>18}"
         for width, places, value in (
             (8, 2, self.p50), (8, 2, self.p95), (8, 2, self.p99), (9, 2, self.p999),
             (8, 1, self.client_us), (9, 3, self.servers_cpu), (6, 0, self.memory_mb),

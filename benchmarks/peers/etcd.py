@@ -15,6 +15,8 @@ from benchmarks.work import FILLED_ROWS, MIXED_READS, NAME, RANGE_FROM, READ_ID,
 
 PUT = b"/etcdserverpb.KV/Put\0"
 RANGE = b"/etcdserverpb.KV/Range\0"
+VALUE_BYTES_MAX = 16_000
+"""A request is one HTTP/2 frame, and a frame holds 16 KiB: larger values are declined here."""
 STATUS = b"/etcdserverpb.Maintenance/Status\0"
 
 
@@ -29,6 +31,8 @@ class Etcd:
     def run(self, work: Work, *, clients: int, seconds: float) -> Measured | None:
         """Keys are as long as a row's number, and new for each put."""
         requests = self._requests(work)
+        if work.size_bytes > VALUE_BYTES_MAX:
+            return None
         if requests is None or (work.at == "follower" and len(self.addresses) < 2):
             return None
         address = self.addresses[-1 if work.at == "follower" else 0]
