@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 import threading
 from contextlib import suppress
@@ -131,7 +130,7 @@ class App:
 
     def _read(self, prompt: PromptSession[str]) -> str | None:
         """What was typed; None when somebody left with Ctrl-D."""
-        size = shutil.get_terminal_size()
+        size = pager.screen_size()
         self.shell.look.screen = size.columns
         prompt.reserve_space_for_menu = min(8, size.lines // 4)  # Results are not to scroll away.
         with self._guard:
@@ -190,7 +189,7 @@ class App:
             consistency=connection.consistency,
             transaction=connection.in_transaction,
             seconds=shell.last_seconds,
-            width=shutil.get_terminal_size().columns,
+            width=pager.screen_size().columns,
         )
 
     def _tell(self, text: str) -> None:

@@ -17,6 +17,14 @@ from itertools import chain
 from raftsql_shell.interrupts import interrupts_ignored
 
 
+def screen_size() -> os.terminal_size:
+    """The terminal's own word comes first: COLUMNS, where a parent exported it, is of another."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno())
+    except (OSError, ValueError):
+        return shutil.get_terminal_size()
+
+
 def program(chosen: str) -> str:
     """The pager's command line; empty where there is none."""
     line = chosen or os.environ.get("PAGER", "") or "less"
@@ -33,7 +41,7 @@ def program(chosen: str) -> str:
 
 def write(pieces: Iterable[str], line: str) -> None:
     """Write to the terminal, through the pager once the screen is full."""
-    height = shutil.get_terminal_size().lines - 2
+    height = screen_size().lines - 2
     coming = iter(pieces)
     held, lines = [], 0
     for piece in coming:

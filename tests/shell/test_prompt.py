@@ -258,3 +258,11 @@ def _rows(terminal: Terminal) -> list[tuple[str, ...]]:
 
 async def _run(server: ShellServer, sql: str) -> None:
     server.database.connection.execute(sql)
+
+
+def test_the_terminals_own_size_counts_and_not_what_a_parent_exported(
+    server: ShellServer, open_terminal: Open
+) -> None:
+    environment = {"COLUMNS": "400", "LINES": "5"}
+    terminal = open_terminal(server.url, columns=20, lines=24, environment=environment)
+    terminal.enter("SELECT 1 AS a, 'a long text in it' AS b;").see("a: 1")
