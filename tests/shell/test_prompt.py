@@ -265,4 +265,4 @@ def test_the_terminals_own_size_counts_and_not_what_a_parent_exported(
 ) -> None:
     environment = {"COLUMNS": "400", "LINES": "5"}
     terminal = open_terminal(server.url, columns=20, lines=24, environment=environment)
-    terminal.enter("SELECT 1 AS a, 'a long text in it' AS b;").see("a: 1")
+    terminal.prompted().type("SELECT 1 AS a, 'a long text in it' AS b;\r").see("a: 1")
