@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp
 SEEDS ?= 300
 MINUTES ?= 60
 
-.PHONY: run test test-sqlalchemy check simulate simulate-mutants exactly-once faults faults-hunt stubs configuration bench bench-core clean
+.PHONY: run test test-sqlalchemy form check simulate simulate-mutants exactly-once faults faults-hunt stubs configuration bench bench-core clean
 .DEFAULT_GOAL := check
 
 # The group dev holds the group ecosystem too (SQLAlchemy, Alembic, pandas, Polars): a minute once.
@@ -26,13 +26,15 @@ test-sqlalchemy: $(STAMP) ## SQLAlchemy's dialect suite on a cluster of three, b
 	$(BIN)/python -m tests.sqlalchemy.suite
 	$(BIN)/python -m tests.sqlalchemy.suite --aio
 
-check: $(STAMP) ## form, types, layers, stubs and tests: what has to be green before a commit
+form: $(STAMP) ## format, lint, types, layers and stubs
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	PYTHONPATH=.:driver:shell:proto $(BIN)/lint-imports --no-cache
 	$(BIN)/python tools/genproto.py --check
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+check: form ## form, and all but the longest tests: what has to be green before a commit
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not long"
 
 simulate: $(STAMP) ## the Raft simulator, SEEDS=300
 	$(BIN)/python -m tests.simulator --seeds $(SEEDS)

@@ -63,6 +63,7 @@ def test_sqlite3_does_one_of_every_workload() -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.long
 def test_one_of_every_workload_runs_on_a_real_cluster(tmp_path: Path) -> None:
     report = Report(lambda text: None)
     chosen = [next(iter(loads(group))) for group in GROUPS]

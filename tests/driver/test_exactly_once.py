@@ -24,6 +24,7 @@ def world() -> Iterator[World]:
 
 
 @pytest.mark.e2e
+@pytest.mark.long
 @pytest.mark.parametrize("colour", ["threads", "tasks"])
 def test_each_acknowledged_increment_happened_once_and_each_doubtful_one_at_most_once(
     world: World, colour: str

@@ -21,6 +21,7 @@ SEED = 35
 
 
 @pytest.mark.e2e
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_every_promise_is_kept_under_mixed_faults(tmp_path: Path) -> None:
     with network() as net:
@@ -35,6 +36,7 @@ def test_every_promise_is_kept_under_mixed_faults(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_planted_bug_is_found_and_told_by_a_short_story() -> None:
     catch = hunt.planted("reads-before-applied", start=1, bound=4)

@@ -74,6 +74,7 @@ def test_what_clients_do_is_counted_where_they_are_connected(nodes: Watched) -> 
     assert float(series[0].split()[-1]) > 0
 
 
+@pytest.mark.long
 def test_a_node_without_a_majority_is_alive_and_not_ready(nodes: Watched) -> None:
     survivor, *others = 1, 2, 3
     for number in others:

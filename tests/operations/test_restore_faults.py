@@ -58,6 +58,7 @@ def equal(nodes: Nodes) -> bool:
     return bool(report["equal"] and report["complete"])
 
 
+@pytest.mark.long
 def test_a_follower_killed_while_it_takes_the_file_in_follows_when_it_is_back(
     tmp_path: Path,
 ) -> None:

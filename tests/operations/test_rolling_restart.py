@@ -65,6 +65,7 @@ class Load:
         nodes.wait_until(further, "every client to get further")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("leader_is", ["last", "first"])
 def test_a_rolling_restart_fails_no_request(tmp_path: Path, leader_is: str) -> None:
     with Nodes(tmp_path / "nodes", 3) as nodes:

@@ -75,6 +75,7 @@ def test_three_equal_command_lines_form_one_cluster_and_restart_it(cluster: Clus
     assert rows(nodes[2].url, "SELECT count(*) FROM t") == [(0,)]
 
 
+@pytest.mark.long
 def test_a_removed_node_is_told_and_never_let_in_again(cluster: Cluster) -> None:
     first, second, third = cluster.of(3)
     gone = third.status()["node_id"]
@@ -291,6 +292,7 @@ class Load:
             thread.join()
 
 
+@pytest.mark.long
 def test_a_graceful_stop_of_each_leader_fails_no_request(cluster: Cluster) -> None:
     nodes = cluster.of(3)
     write(nodes[0].url, "CREATE TABLE t (x)")
@@ -380,6 +382,7 @@ def test_a_node_that_was_away_too_long_gets_a_snapshot(cluster: Cluster) -> None
     assert len(rows(away.url, "SELECT * FROM t")) == 201
 
 
+@pytest.mark.long
 def test_a_lost_quorum_is_recovered_by_hand(cluster: Cluster, tmp_path: Path) -> None:
     nodes = cluster.of(3)
     write(nodes[0].url, "CREATE TABLE t (x)", "INSERT INTO t VALUES (1)")

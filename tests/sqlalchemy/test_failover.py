@@ -19,6 +19,7 @@ pytestmark = pytest.mark.e2e
 ADD = text("UPDATE counter SET n = n + 1")
 
 
+@pytest.mark.long
 def test_a_killed_leader_costs_a_transaction_and_no_more() -> None:
     with Nodes(3) as nodes:
         hosts = "&".join(f"host={address}" for address in nodes.addresses)
