@@ -19,10 +19,11 @@ from raftsql_shell.interrupts import interrupts_ignored
 
 def screen_size() -> os.terminal_size:
     """The terminal's own word comes first: COLUMNS, where a parent exported it, is of another."""
-    try:
-        return os.get_terminal_size(sys.stdout.fileno())
-    except (OSError, ValueError):
-        return shutil.get_terminal_size()
+    with suppress(OSError, ValueError):
+        size = os.get_terminal_size(sys.stdout.fileno())
+        if size.columns and size.lines:  # Some terminals don't know theirs.
+            return size
+    return shutil.get_terminal_size()
 
 
 def program(chosen: str) -> str:
