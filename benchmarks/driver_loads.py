@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import threading
 import time
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.loads import asked_again
 from benchmarks.usage import own_cpu_seconds, resident_mb
 
 INSERT = "INSERT INTO foo(name) VALUES(?)"
@@ -123,23 +123,7 @@ async def tasks(
     *, clients: int, seconds: float,
 ) -> Measured:  # fmt: skip
     """So many tasks with a connection each."""
-    connections = [await connect() for _ in range(clients)]
-    await asyncio.gather(*(ask(connection) for connection in connections))
-    latencies: list[float] = []
-    began, cpu = time.perf_counter(), own_cpu_seconds()
-    stop_at = began + seconds
-
-    async def one(connection: Any) -> None:
-        now = time.perf_counter()
-        while now < stop_at:
-            await ask(connection)
-            then, now = now, time.perf_counter()
-            latencies.append(now - then)
-
-    await asyncio.gather(*(one(connection) for connection in connections))
-    elapsed, cpu = time.perf_counter() - began, own_cpu_seconds() - cpu
-    for connection in connections:
-        await connection.close()
+    latencies, elapsed, cpu = await asked_again(connect, ask, clients=clients, seconds=seconds)
     return summed_up(what, "async", latencies, elapsed, cpu)
 
 

@@ -20,10 +20,11 @@ PACED_CONNECTIONS = 500
 """So many writes can be under way at once in an open loop; more fail, and are counted."""
 
 
-async def closed(
+async def asked_again(
     connect: Callable[[], Awaitable[Any]], ask: Ask, *, clients: int, seconds: float
-) -> Measured:
-    """So many tasks with a connection each, asking again as soon as they have their answer."""
+) -> tuple[list[float], float, float]:
+    """So many tasks with a connection each, asking again as soon as they have their answer: how
+    long each answer took, how long all of it, and the processor time of this process."""
     connections = [await connect() for _ in range(clients)]
     await asyncio.gather(*(ask(connection) for connection in connections))
     latencies: list[float] = []
@@ -41,6 +42,14 @@ async def closed(
     elapsed, cpu = time.perf_counter() - began, own_cpu_seconds() - cpu
     for connection in connections:
         await connection.close()
+    return latencies, elapsed, cpu
+
+
+async def closed(
+    connect: Callable[[], Awaitable[Any]], ask: Ask, *, clients: int, seconds: float
+) -> Measured:
+    """A closed loop: nobody asks before the answer is there."""
+    latencies, elapsed, cpu = await asked_again(connect, ask, clients=clients, seconds=seconds)
     return Measured(len(latencies), elapsed, Histogram(latencies), cpu)
 
 
