@@ -12,7 +12,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -58,6 +58,16 @@ RETURN_SECONDS = 1.0
 
 
 class Host:
+class Watcher(Protocol):
+    """Hears what happens to a node, and does nothing that takes long."""
+
+    def role_changed(self, change: RoleChange) -> None:
+        """It has another role, or learnt of another leader."""
+
+    def membership_changed(self, texts: list[str]) -> None:
+        """Members came, went, or are others now."""
+
+
     """One node of a cluster, from the moment its place is known."""
 
     def __init__(self, settings: ServeSettings, forming: Forming) -> None:
@@ -76,6 +86,8 @@ class Host:
         self.users = UsersService(self.gate)
         self.started_at = time.time()
         self.stopping = False
+        self.watchers: list[Watcher] = []
+        """Whoever wants to hear what happens."""
         """Told to stop: it hands over what it does, and should be given nothing new."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._backups: asyncio.Task[None] | None = None
@@ -225,6 +237,8 @@ class Host:
         self._name_peers()
 
     async def fetch_restore(self, restore: Restore, index: int) -> Substitute | None:
+        for watcher in self.watchers:
+            watcher.role_changed(change)
         """Get the file of a restore from another node, or what stands in for it."""
         assert self.siblings is not None, "a running node has siblings"
         return await self.siblings.fetch(restore, index)
@@ -276,7 +290,8 @@ class Host:
         if named is self._named:
             return
         if self._said is not named:
-            for change in changes(self._said, named):
+            news = changes(self._said, named)
+            for change in news:
                 log.info("%s", change)
             self._said = named
         self._named = named
@@ -289,6 +304,8 @@ class Host:
         }
         if self._greeters or moved:
             members = {**self._greeters, **named.members, **moved}
+            for watcher in self.watchers:
+                watcher.membership_changed(news)
             named = Membership(members, named.removed)
         self.links.membership_changed(named)
 

@@ -78,6 +78,10 @@ class ServeSettings:
     listen: str = _is("127.0.0.1:4001", ADDRESS, "the one port for clients and peers")
     advertise: str = _is("", ADDRESS, "how others reach it; else by what it listens on")
     http: str = _is("", ADDRESS, "serve /metrics, /livez and /readyz there; else nowhere")
+    console: bool = _is(False, SWITCH, "serve a page there that shows the cluster and takes SQL")
+    console_idle_seconds: int = _is(
+        1_800, SECONDS, "a login to that page ends when it was not used for so long"
+    )
     node_id: int | None = _is(None, whole(), "the node's number; else the cluster gives one")
     join: tuple[str, ...] = _is((), ADDRESSES, "nodes of the cluster; may name itself")
     bootstrap_expect: int | None = _is(None, whole(), "form a cluster once so many are there")
@@ -156,10 +160,25 @@ def check(settings: ServeSettings) -> None:
     _check_reach(settings)
     _check_tls(settings)
 
+    _check_console(settings)
 
 def _check_tls(settings: ServeSettings) -> None:
     own = {"tls_cert": settings.tls_cert, "tls_key": settings.tls_key}
     own["tls_ca"] = settings.tls_ca or settings.tls_peer_ca
+def _check_console(settings: ServeSettings) -> None:
+    if not settings.console:
+        return
+    if not settings.http:
+        raise BadSettings("--console needs --http: at which address is it to be served?")
+    host = settings.http.rpartition(":")[0]
+    if not (settings.insecure or settings.tls_cert or is_loopback(host)):
+        raise BadSettings(
+            f"the console on {settings.http} would take passwords in the clear: name a certificate "
+            "with --tls-cert, --tls-key and --tls-ca (see docs/security.md), serve it on "
+            "127.0.0.1, or pass --insecure where the network itself is trusted"
+        )
+
+
     missing = [name for name, value in own.items() if not value]
     others = settings.tls_client_ca or settings.tls_peer_cert or settings.tls_peer_key
     if missing and (len(missing) < len(own) or others):
@@ -205,6 +224,8 @@ def demands_users(settings: ServeSettings) -> bool:
     return settings.auth == "on" or not (local or settings.insecure)
 
 
+    if settings.console:
+        local = local and is_loopback(settings.http.rpartition(":")[0])
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach it."""
     if host == "localhost":

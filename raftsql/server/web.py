@@ -11,6 +11,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import uvicorn
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -23,14 +24,19 @@ from raftsql.server.host import Host
 from raftsql.server.metrics import Metrics
 from raftsql.server.readiness import dead, unready
 
+if TYPE_CHECKING:
+    from raftsql.server.console.app import Console
+
 log = logging.getLogger("raftsql.server")
 
 STOP_SECONDS = 1
 """How long a scrape that is under way may keep a stopping node."""
 CONNECTIONS_MAX = 100
+PAGES_MAX = 1_000
+"""With a console: a page that is open holds a connection, and may not keep a probe out."""
 
 
-def application(host: Host, metrics: Metrics) -> Starlette:
+def application(host: Host, metrics: Metrics, console: Console | None = None) -> Starlette:
     """The pages of a node."""
 
     async def livez(_: Request) -> Response:
@@ -47,6 +53,7 @@ def application(host: Host, metrics: Metrics) -> Starlette:
             Route("/livez", livez),
             Route("/readyz", readyz),
             Route("/metrics", numbers),
+            *([console.mount()] if console is not None else []),
         ]
     )
 
@@ -76,13 +83,15 @@ class Web:
             )
         except OSError as error:
             raise OSError(error.errno, f"--http {address} can't be had: {error.strerror}") from None
+        self._console = _console(host)
         config = uvicorn.Config(
-            application(host, metrics),
+            application(host, metrics, self._console),
             log_config=None,
             log_level="warning",
             access_log=False,
             lifespan="off",
-            limit_concurrency=CONNECTIONS_MAX,
+            server_header=False,
+            limit_concurrency=CONNECTIONS_MAX if self._console is None else PAGES_MAX,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
         self._server = _Embedded(config)
@@ -90,6 +99,8 @@ class Web:
 
     def start(self) -> None:
         """Serve from now on."""
+        if self._console is not None:
+            self._console.start()
         self._task = asyncio.create_task(self._serve())
 
     async def _serve(self) -> None:
@@ -102,6 +113,17 @@ class Web:
     async def close(self) -> None:
         """Let go of the port."""
         self._server.should_exit = True
+        if self._console is not None:
+            await self._console.close()
         if self._task is not None:
             await self._task
         self._socket.close()
+
+
+def _console(host: Host) -> Console | None:
+    """The console, if it was asked for; loaded for nobody else."""
+    if not host.settings.console:
+        return None
+    from raftsql.server.console.app import Console
+
+    return Console(host)
