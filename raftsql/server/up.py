@@ -1,8 +1,8 @@
 """`raftsql up`: a local cluster of real processes, to try things on and to develop against.
 
-Node k listens on port + k - 1. The first node founds the cluster and the others join it; started
-again with the same data directory, it is the same cluster. Whatever ends this process (Ctrl-C,
-TERM, a failing node) ends the nodes too, gracefully.
+Node k listens on port + k - 1, or with port 0 wherever there is room. The first node founds the
+cluster and the others join it; started again with the same data directory, it is the same cluster.
+Whatever ends this process (Ctrl-C, TERM, a failing node) ends the nodes too, gracefully.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 STARTED_SECONDS_MAX = 30.0
@@ -23,7 +25,11 @@ POLL_SECONDS = 0.05
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """What can be chosen."""
     parser.add_argument("--nodes", type=int, default=3, metavar="N", help="how many (default: 3)")
-    parser.add_argument("--port", type=int, default=4001, help="of the first (default: 4001)")
+    parser.add_argument(
+        "--port", type=int, default=4001, metavar="PORT",
+        help="of the first node (default: 4001); 0: any free ports, for a cluster made to be "
+        "thrown away",
+    )  # fmt: skip
     parser.add_argument(
         "--data-dir", type=Path, default=Path("raftsql-data"), metavar="DIR",
         help="a folder for each node is made in it (default: raftsql-data)",
@@ -36,12 +42,12 @@ def run(options: argparse.Namespace) -> int:
     if options.nodes < 1:
         print("raftsql up: --nodes must be at least 1", file=sys.stderr)
         return 2
-    if not 0 < options.port <= 65536 - options.nodes:
+    if not 0 <= options.port <= 65536 - options.nodes:
         print(
             f"raftsql up: there are no {options.nodes} ports from {options.port}", file=sys.stderr
         )
         return 2
-    addresses = [f"127.0.0.1:{options.port + k}" for k in range(options.nodes)]
+    addresses = [f"127.0.0.1:{port}" for port in _ports(options.port, options.nodes)]
     signal.signal(signal.SIGTERM, _interrupt)
     nodes: list[subprocess.Popen[bytes]] = []
     try:
@@ -58,6 +64,17 @@ def run(options: argparse.Namespace) -> int:
         return 0
     finally:
         _stop(nodes)
+
+
+def _ports(first: int, count: int) -> list[int]:
+    if first:
+        return list(range(first, first + count))
+    with ExitStack() as stack:
+        # All are held until the last one is found, or one might be found twice.
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
 
 
 def _interrupt(*_: object) -> None:

@@ -72,6 +72,18 @@ def test_up_prints_a_url_that_can_be_written_to_and_is_the_same_cluster_again(
     assert done.returncode == 3, "no node is left behind"
 
 
+def test_up_finds_free_ports_itself_when_it_may(tmp_path: Path) -> None:
+    process, url = start(tmp_path, 0)
+    try:
+        ports = {int(node.rpartition(":")[2]) for node in url.rstrip("/").split(",")}
+        assert len(ports) == 3
+        assert 0 not in ports
+        with client.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE t (x)")
+    finally:
+        assert stop(process, signal.SIGTERM) == 0
+
+
 def test_up_says_why_it_can_not(tmp_path: Path) -> None:
     port = three_free_ports()
     with socket.socket() as taken:
@@ -83,7 +95,9 @@ def test_up_says_why_it_can_not(tmp_path: Path) -> None:
     assert "taken" in done.stderr
 
 
-@pytest.mark.parametrize("flags", [["--nodes", "0"], ["--port", "70000"], ["--nodes", "x"]])
+@pytest.mark.parametrize(
+    "flags", [["--nodes", "0"], ["--port", "70000"], ["--port", "-1"], ["--nodes", "x"]]
+)
 def test_up_refuses_what_makes_no_sense(flags: list[str]) -> None:
     done = raftsql("up", *flags)
     assert done.returncode == 2
