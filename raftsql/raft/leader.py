@@ -61,8 +61,8 @@ class Leader:
     """Fields of a leader, and what it does with each input."""
 
     __slots__ = (
-        "node", "progress", "probes", "reads", "first_index", "heartbeat_at", "notice_at",
-        "proved_at", "transfer_under_way", "lease_void", "priority_at", "uncommitted",
+        "node", "progress", "probes", "reads", "first_index", "heartbeat_at", "look_at",
+        "notice_at", "proved_at", "transfer_under_way", "lease_void", "priority_at", "uncommitted",
         "uncommitted_bytes", "leaving", "_wanted",
     )  # fmt: skip
 
@@ -75,6 +75,9 @@ class Leader:
         self.first_index = node.log.last.index + 1
         """The first entry of this term; nothing may be read or changed before it commits."""
         self.heartbeat_at = node.now
+        self.look_at = node.now + node.config.heartbeat_ms
+        """When peers are next looked after. Not with heartbeats: reads send those too, and put off
+        the next one each time."""
         self.notice_at: int | None = None
         """When idle followers are to be told of a new commit index."""
         self.proved_at = node.now
@@ -213,15 +216,16 @@ class Leader:
             self.priority_at = node.now + 4 * node.config.election_ms
         if node.now >= self.heartbeat_at:
             self._heartbeat()
-            self._look_after_peers()
         elif self.notice_at is not None and node.now >= self.notice_at:
             self._tell_commits()
+        if node.now >= self.look_at:
+            self.look_at = node.now + node.config.heartbeat_ms
+            self._look_after_peers()
 
     def wake_at(self) -> int:
         """The next time something is due."""
-        return self.heartbeat_at if self.notice_at is None else min(
-            self.heartbeat_at, self.notice_at
-        )  # fmt: skip
+        due = min(self.heartbeat_at, self.look_at)
+        return due if self.notice_at is None else min(due, self.notice_at)
 
     def excuse(self) -> None:
         """This node did not run for a while: the quorum's silence was not the quorum's."""

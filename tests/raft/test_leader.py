@@ -232,3 +232,17 @@ def test_an_answer_to_a_probe_that_was_never_sent_stops_the_leader() -> None:
     cluster.message(2, 1, HeartbeatReply(2, probe=99))
     cluster.message(3, 1, HeartbeatReply(2, probe=99))
     assert cluster.replicas[1].stopped == "nobody can answer a probe that was not sent"
+
+
+def test_steady_reads_keep_no_learner_from_its_vote() -> None:
+    """Each round of reads is a heartbeat, and puts off the next one that the clock would send."""
+    cluster = leading(1, 2)
+    cluster.start(3, log=())
+    cluster.do(1, lambda node: node.change(AddMember(3, "n3:1", "d3")))
+    cluster.settle()
+    half = cluster[1].config.heartbeat_ms // 2
+    for request in range(1, 20):
+        cluster.read(1, request)
+        cluster.settle()
+        cluster.advance(half, settle=True)
+    assert cluster[1].membership.voters == [1, 2, 3]
