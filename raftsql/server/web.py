@@ -23,9 +23,11 @@ from starlette.routing import Route
 from raftsql.server.host import Host
 from raftsql.server.metrics import Metrics
 from raftsql.server.readiness import dead, unready
+from raftsql.server.settings import ServeSettings
 
 if TYPE_CHECKING:
     from raftsql.server.console.app import Console
+    from raftsql.server.console.encryption import Encryption
 
 log = logging.getLogger("raftsql.server")
 
@@ -94,6 +96,7 @@ class Web:
             limit_concurrency=CONNECTIONS_MAX if self._console is None else PAGES_MAX,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
+        self._tls = None if self._console is None else _tls(config, host.settings)
         self._server = _Embedded(config)
         self._task: asyncio.Task[None] | None = None
 
@@ -102,6 +105,8 @@ class Web:
         if self._console is not None:
             self._console.start()
         self._task = asyncio.create_task(self._serve())
+        if self._tls is not None:
+            self._tls.start()
 
     async def _serve(self) -> None:
         """A page that can't be served is no reason for the node to stop."""
@@ -113,6 +118,8 @@ class Web:
     async def close(self) -> None:
         """Let go of the port."""
         self._server.should_exit = True
+        if self._tls is not None:
+            self._tls.close()
         if self._console is not None:
             await self._console.close()
         if self._task is not None:
@@ -127,3 +134,15 @@ def _console(host: Host) -> Console | None:
     from raftsql.server.console.app import Console
 
     return Console(host)
+
+
+def _tls(config: uvicorn.Config, settings: ServeSettings) -> Encryption | None:
+    """Where clients are served with TLS, so is the console, and whatever else is at its port."""
+    if not settings.tls_cert:
+        return None
+    from raftsql.server.console.encryption import Encryption
+
+    encryption = Encryption(settings)
+    config.load()
+    config.ssl = encryption.context
+    return encryption

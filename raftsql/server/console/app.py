@@ -15,7 +15,17 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from raftsql.rpc.gate import Caller
-from raftsql.server.console import entering, pages, queries, transactions, watching
+from raftsql.server.console import (
+    acting,
+    checking,
+    entering,
+    exporting,
+    pages,
+    queries,
+    schema,
+    transactions,
+    watching,
+)
 from raftsql.server.console.guarding import (
     LOGIN_BYTES_MAX,
     Point,
@@ -47,6 +57,18 @@ POINTS: Final = (
     Point("POST", "/api/transactions", Takes.USER, transactions.begin),
     Point("POST", "/api/transactions/{id}/commit", Takes.USER, transactions.commit),
     Point("POST", "/api/transactions/{id}/rollback", Takes.USER, transactions.rollback),
+    Point("POST", "/api/export", Takes.USER, exporting.export, exporting.ExportAsked),
+    Point("POST", "/api/check", Takes.USER, checking.check, checking.CheckAsked),
+    Point("POST", "/api/plan", Takes.USER, checking.explain, checking.PlanAsked),
+    Point("GET", "/api/schema", Takes.USER, schema.schema),
+    Point("GET", "/api/schema/{name:path}", Takes.USER, schema.table),
+    Point("POST", "/api/actions/transfer", Takes.ADMIN, acting.transfer, acting.Transfer),
+    Point("POST", "/api/actions/add", Takes.ADMIN, acting.add, acting.Add),
+    Point("POST", "/api/actions/promote", Takes.ADMIN, acting.add, acting.Add),
+    Point("POST", "/api/actions/remove", Takes.ADMIN, acting.remove, acting.Remove),
+    Point("POST", "/api/actions/snapshot", Takes.ADMIN, acting.snapshot),
+    Point("POST", "/api/actions/verify", Takes.ADMIN, acting.verify),
+    Point("GET", "/api/backup", Takes.ADMIN, acting.backup),
 )
 """All that the console serves. What is not here is not there."""
 
@@ -62,6 +84,8 @@ class Console:
         self.pace = Pace()
         self.queries = 0
         """Under way now, of all sessions."""
+        self.actions = 0
+        """Of administrators, under way now."""
         # A cookie is for a machine and not for a port: each node's has a name of its own.
         self.cookie = f"raftsql_console_{settings.http.rpartition(':')[2]}"
         self.names = {address.rpartition(":")[0] for address in (settings.http, settings.advertise)}

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any, Final, NoReturn
 
 import grpc
@@ -215,7 +215,7 @@ class Administration:
 
     async def stream(
         self, name: str, request: Any, caller: Caller | None, peer: str
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """Make a call that has many answers; Ended says why it was refused."""
         handler = await self._handler(name, streams=True)
         async for reply in handler.unary_stream(request, self._context(caller, peer)):

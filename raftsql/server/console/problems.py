@@ -6,11 +6,12 @@ means for the caller; its class decides the kind.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import grpc
 
-from raftsql.sql.tokens import tokenize
+from raftsql.sql.tokens import TokenKind, ascii_capitals, tokenize
 from raftsql_driver import errors
 
 
@@ -76,10 +77,30 @@ def of_status(status: grpc.StatusCode, message: str) -> Problem:
 def of_error(error: errors.Error, sql: str = "", before: int = 0) -> Problem:
     """The problem that a driver's error is; `before`: characters of the text before this SQL."""
     status, kind = next((s, k) for cls, s, k in KINDS if isinstance(error, cls))
-    start, end = place_of(error.position, sql)
+    position = error.position if error.position >= 0 else named_in(str(error), sql)
+    start, end = place_of(position, sql)
     if start is not None and end is not None:
         start, end = start + before, end + before
     return Problem(status, kind, str(error), start=start, end=end, hint=HINTS.get(kind))
+
+
+_NAMED: Final = re.compile(
+    r"(?:no such (?:table|column|function|view|index|trigger|collation sequence|savepoint)"
+    r"|ambiguous column name|has no column named|no such table column|misuse of aggregate)"
+    r"(?: function)?:? (\S+)"
+)
+LOOKED_AT_MAX: Final = 64 << 10
+
+
+def named_in(message: str, sql: str) -> int:
+    """Where a text has the name that SQLite complains about without saying where; -1: nowhere."""
+    found = _NAMED.search(message)
+    if found is None or len(sql) > LOOKED_AT_MAX:
+        return -1
+    name = ascii_capitals(found[1].rstrip("():").strip("\"'"))
+    names = (TokenKind.WORD, TokenKind.QUOTED)
+    places = {ascii_capitals(t.key): t.start for t in tokenize(sql)[::-1] if t.kind in names}
+    return places.get(name, places.get(name.rpartition(".")[2], -1))
 
 
 def place_of(position: int, sql: str) -> tuple[int | None, int | None]:

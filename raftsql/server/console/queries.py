@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
-from contextlib import suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 from time import monotonic, perf_counter
 from typing import Any, Final, TypeVar
@@ -23,7 +23,7 @@ from raftsql.server.console.problems import Problem, busy, of_error
 from raftsql.server.console.sessions import QUERIES_MAX, OpenTransaction
 from raftsql.server.console.streaming import Flow
 from raftsql.sql.split import Piece, split
-from raftsql_driver.aio import AsyncConnection, AsyncCursor
+from raftsql_driver.aio import AsyncCursor
 from raftsql_driver.errors import Error
 from raftsql_driver.statements import look_at
 
@@ -89,7 +89,7 @@ class Running:
 async def query(asked: Asked) -> Response:
     """Run what the page sends; its rows flow back."""
     work = await Work.of(asked, asked.body)
-    return Flow(work.lines(), "application/x-ndjson")
+    return Flow(work.lines(), "application/x-ndjson", done=work.close)
 
 
 async def cancel(asked: Asked) -> Response:
@@ -108,12 +108,14 @@ class Work:
         self.console, self.session, self.given = asked.console, asked.session, given
         self.pieces = pieces
         self.running = Running()
+        self._closed = False
         self.name = given.id or f"unnamed-{id(self)}"
         self.open: OpenTransaction | None = None
         self.parameters = cells.parameters(given.parameters)
         self.timeout = min(given.timeout or TIMEOUT_SECONDS, TIMEOUT_SECONDS_MAX)
         if given.transaction is not None:
             self.open = self.session.transaction(given.transaction)
+            self.open.busy += 1
             self.connection = self.open.connection
         else:
             self.connection = self.session.connection()
@@ -138,54 +140,63 @@ class Work:
 
     async def lines(self) -> AsyncGenerator[bytes, None]:
         """All that the page gets, as lines of JSON."""
-        try:
-            if self.open is not None:
-                self.open.busy += 1
-            for number, piece in enumerate(self.pieces):
-                if len(self.pieces) > 1:
-                    shown = piece.text[: cells.TEXT_MAX]
-                    yield cells.line({"statement": number, "sql": shown})
-                problem = None
-                try:
-                    async for some in self.statement(piece):
-                        yield some
-                except Problem as error:
-                    problem = error
-                if problem is not None:
-                    yield cells.line({"error": await self._told(problem)})
-                    return
-            if not self.pieces:
-                yield cells.line({"end": await self._end(0, None, perf_counter())})
-        finally:
-            await self.close()
+        for number, piece in enumerate(self.pieces):
+            if len(self.pieces) > 1:
+                shown = piece.text[: cells.TEXT_MAX]
+                yield cells.line({"statement": number, "sql": shown})
+            try:
+                async with aclosing(self.statement(piece)) as lines:
+                    async for line in lines:
+                        yield line
+            except Problem as problem:
+                told = problem.told()
+            else:
+                continue
+            yield cells.line({"error": {**told, "transaction": await self._state()}})
+            return
+        if not self.pieces:
+            yield cells.line({"end": await self._end(0, None, perf_counter())})
 
     async def statement(self, piece: Piece) -> AsyncGenerator[bytes, None]:
         """One statement's columns, rows and end; or the Problem that it has."""
         began = perf_counter()
-        cursor, count, more = self.connection.cursor(), 0, False
+        cursor, count = self.connection.cursor(), 0
         try:
-            await self.execute(cursor, piece)
-            if cursor.description is not None:
-                names = [cells.name(column[0]) for column in cursor.description]
-                yield cells.line({"columns": names})
-                async for rows in self.pages(cursor):
-                    count += len(rows)
-                    started = perf_counter()
-                    for chunk in cells.chunks(rows):
-                        await self.console.pace.rest(started)
-                        yield chunk
-                        started = perf_counter()
-                    await self.console.pace.rest(started)
-                more = self.given.limit is not None and count >= self.given.limit
+            async with self.let_go(cursor):
+                await self.execute(cursor, piece)
+                if cursor.description is not None:
+                    names = [cells.name(column[0]) for column in cursor.description]
+                    yield cells.line({"columns": names})
+                    async with aclosing(self.pages(cursor)) as pages:
+                        async for rows in pages:
+                            count += len(rows)
+                            async for line in self._encoded(rows):
+                                yield line
         except Cancelled:
             raise self._cancelled(piece) from None
         except Error as error:
             raise of_error(error, piece.text, piece.start) from error
+        end = await self._end(count, cursor, began)
+        if self.given.limit is not None and count >= self.given.limit:
+            end["more"] = True
+        yield cells.line({"end": end})
+
+    async def _encoded(self, rows: list[Any]) -> AsyncGenerator[bytes, None]:
+        """Rows as lines, with a rest after each."""
+        began = perf_counter()
+        for line in cells.chunks(rows):
+            await self.console.pace.rest(began)
+            yield line
+            began = perf_counter()
+
+    @asynccontextmanager
+    async def let_go(self, cursor: AsyncCursor) -> AsyncGenerator[None, None]:
+        """Tell the node at the end that the rest of the rows is not wanted."""
+        try:
+            yield
         finally:
             with suppress(Error):
                 await cursor.close()
-        end = await self._end(count, cursor, began)
-        yield cells.line({"end": {**end, "more": more} if more else end})
 
     async def execute(self, cursor: AsyncCursor, piece: Piece) -> None:
         """Run a statement; its first rows wait in the cursor."""
@@ -207,8 +218,10 @@ class Work:
             left = None if left is None else left - len(rows)
 
     def _cancelled(self, piece: Piece) -> Problem:
-        if self.connection.in_transaction:
+        if self.connection.transaction_lost:
             return Problem(409, "cancelled", "it was cancelled, and its transaction rolled back")
+        if self.connection.in_transaction:
+            return Problem(409, "cancelled", "it was cancelled; the transaction goes on")
         if look_at(piece.text).reads:
             return Problem(409, "cancelled", "it was cancelled")
         return Problem(
@@ -217,18 +230,18 @@ class Work:
         )  # fmt: skip
 
     async def _end(self, rows: int, cursor: AsyncCursor | None, began: float) -> dict[str, Any]:
-        connection = self.connection
         counted = cursor is not None and cursor.rowcount >= 0
         return {
             "rows": rows,
             "changes": cursor.rowcount if cursor is not None and counted else None,
             "last_row": cells.cell(cursor.lastrowid) if cursor is not None and counted else None,
             "seconds": round(perf_counter() - began, 6),
-            "transaction": await self._state(connection),
+            "transaction": await self._state(),
         }
 
-    async def _state(self, connection: AsyncConnection) -> str | None:
+    async def _state(self) -> str | None:
         """The name of the transaction that is open now; one that the text began gets one here."""
+        connection = self.connection
         if connection.transaction_lost or not connection.in_transaction:
             if self.open is not None:
                 self.session.transactions.pop(self.open.name, None)
@@ -237,15 +250,19 @@ class Work:
                         await connection.rollback()
             return None
         if self.open is None:
-            self.open = self.session.adopt(connection, monotonic())
+            try:
+                self.open = self.session.adopt(connection, monotonic())
+            except Problem:
+                await connection.rollback()
+                raise
             self.open.busy += 1
         return self.open.name
 
-    async def _told(self, problem: Problem) -> dict[str, Any]:
-        return {**problem.told(), "transaction": await self._state(self.connection)}
-
     async def close(self) -> None:
         """Let go of what is not kept open."""
+        if self._closed:
+            return
+        self._closed = True
         self.console.queries -= 1
         self.session.queries.pop(self.name, None)
         self.session.seen(self.connection)

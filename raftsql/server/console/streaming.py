@@ -8,7 +8,7 @@ for a screen never stand before the heartbeats of the cluster.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from time import perf_counter
 from typing import Final
@@ -50,10 +50,14 @@ class Flow(Response):
     def __init__(
         self, content: AsyncGenerator[bytes, None], media_type: str,
         headers: Mapping[str, str] | None = None,
+        *, done: Callable[[], Awaitable[object]] | None = None,
     ) -> None:  # fmt: skip
-        """The generator is closed however this ends."""
+        """However this ends, the generator is closed and `done` called: a generator that was never
+        begun, since the page was gone by then, has nothing that could let go of what it stands
+        for."""
         super().__init__(None, 200, headers, media_type)
         self._content = content
+        self._done = done
         if "content-length" not in (headers or {}):
             del self.headers["content-length"]
 
@@ -67,6 +71,9 @@ class Flow(Response):
             leaving.cancel()
             sending.cancel()
             (problem, _) = await asyncio.gather(sending, leaving, return_exceptions=True)
+            await self._content.aclose()
+            if self._done is not None:
+                await self._done()
         if isinstance(problem, Exception) and not isinstance(problem, Stalled):
             raise problem
 

@@ -62,6 +62,8 @@ class Watch:
         self._led: tuple[int, int] = (NOBODY, 0)
         self._counted: dict[str, int] = {}
         self._alarms: list[str] = []
+        self._named = False
+        """The members that there were at the start have been heard of."""
 
     def start(self) -> None:
         """Note what happens from now on."""
@@ -96,7 +98,8 @@ class Watch:
         self._publish()
 
     def membership_changed(self, texts: list[str]) -> None:
-        """Members came, went, or are others now."""
+        """Members came, went, or are others now. What there was at the start is no news."""
+        texts, self._named = (texts if self._named else []), True
         for text in texts:
             self.happen("membership", text)
 
