@@ -21,6 +21,8 @@ from raftsql_driver.errors import ProgrammingError
 PORT: Final = 4001
 SCHEME: Final = "raftsql"
 LEVELS: Final = ("linearizable", "lease", "session", "stale")
+_TRACING: Final = ("off", "names", "on", "text")
+"""Of a statement, a span shows nothing, its name, the text without values, or the text as it is."""
 _TLS: Final = ("disable", "verify-full", "verify-ca", "require")
 
 
@@ -42,6 +44,7 @@ class Address:
     sslrootcert: str = ""
     sslcert: str = ""
     sslkey: str = ""
+    tracing: str = "off"
 
     @property
     def key(self) -> tuple[Any, ...]:
@@ -162,6 +165,7 @@ _OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
     "sslrootcert": str,
     "sslcert": str,
     "sslkey": str,
+    "tracing": _one_of(*_TRACING),
 }
 
 

@@ -97,6 +97,8 @@ class AsyncConnection(BaseConnection):
         return connection
 
     async def _run(self, flow: Flow[T]) -> T:
+        if self._tracing is not None:
+            flow = self._tracing.follow(self, flow)
         if self._autocommit and self._transaction is None:
             return await run(self._cluster, flow)
         async with self._lock:

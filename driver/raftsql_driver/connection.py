@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from raftsql_driver.cursor import BaseCursor
     from raftsql_driver.flows import Answered, Flow
     from raftsql_driver.rows import RowFactory
+    from raftsql_driver.tracing import Tracing
 
 CHUNK_ROWS_MAX: Final = 10_000
 """Rows of `executemany` in one command: bounds how long others wait for it."""
@@ -102,6 +103,7 @@ class BaseConnection:
         """Who answered last."""
         self._owner = 0
         """The thread that began the transaction."""
+        self._tracing = None if address.tracing == "off" else _tracing_of(address.tracing)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -451,6 +453,12 @@ class BaseConnection:
         except errors.Error:
             yield from self._rollback()
             raise
+
+
+def _tracing_of(mode: str) -> Tracing:
+    from raftsql_driver.tracing import tracing_of  # Loaded for nobody else.
+
+    return tracing_of(mode)
 
 
 def _checked(sql: str) -> str:

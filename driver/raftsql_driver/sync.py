@@ -93,6 +93,8 @@ class Connection(BaseConnection):
             self._lock = threading.Lock()
             self._at_work.clear()
             self._reattached(self._worker.cluster(self._address))
+        if self._tracing is not None:
+            flow = self._tracing.follow(self, flow)
         if self._autocommit and self._transaction is None:
             return run(self._worker, self._cluster, flow)
         return self._run_alone(flow)

@@ -54,7 +54,17 @@ can't meet a stranger there."""
 class Transaction:
     """One transaction."""
 
-    __slots__ = ("number", "begin", "node", "serial", "open", "reads_only", "lost", "savepoints")
+    __slots__ = (
+        "number",
+        "begin",
+        "node",
+        "serial",
+        "open",
+        "reads_only",
+        "lost",
+        "savepoints",
+        "span",
+    )
 
     def __init__(self, begin: Begin) -> None:
         self.number = _next_number()
@@ -69,6 +79,8 @@ class Transaction:
         self.lost: Error | None = None
         """Why it can only be rolled back."""
         self.savepoints: list[str] = []
+        self.span: Any = None
+        """Where its statements are recorded: see `tracing`."""
 
     def usable(self) -> None:
         """Raise what happened to a transaction that can only be rolled back."""

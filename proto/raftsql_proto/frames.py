@@ -27,6 +27,9 @@ Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 stream ends, and nothing of it comes near the log."""
 Integer = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 """What SQLite can hold."""
+Trace = Annotated[str, msgspec.Meta(max_length=600)]
+"""The span that a request is part of, where somebody records it: a W3C `traceparent`, and behind a
+blank the `tracestate`, if there is one. Empty where nobody does."""
 KEEP_MS_MAX: Final = 366 * 24 * 3_600_000
 """How long a session may ask to be remembered."""
 
@@ -134,6 +137,7 @@ class Run(msgspec.Struct, array_like=True, tag=1):
     """What those SQL functions shall say in a read: they speak of the connection."""
     user: Number = 0
     """From node to node: the number of the user for whom it is passed on."""
+    trace: Trace = ""
 
 
 class Fetch(msgspec.Struct, array_like=True, frozen=True, tag=2):
@@ -179,6 +183,7 @@ class Commit(msgspec.Struct, array_like=True, frozen=True, tag=6):
     timeout_ms: Number = 0
     user: Number = 0
     """From node to node, as in a Run."""
+    trace: Trace = ""
 
 
 class Rollback(msgspec.Struct, array_like=True, frozen=True, tag=7):

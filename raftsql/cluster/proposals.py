@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from raftsql.cluster.requests import Write, not_leader, out_of_time
+from raftsql.cluster.requests import Stage, Watcher, Write, not_leader, out_of_time
 from raftsql.raft.messages import Entry, NodeId
 from raftsql.raft.ready import Proposed
 from raftsql.sql.commands import Why
@@ -29,6 +29,8 @@ class Proposals:
         self.gathered: deque[Write] = deque()
         self._gathered_bytes = 0
         self._by_index: dict[int, Write] = {}
+        self.watched: list[tuple[int, Watcher]] = []
+        """Those proposed whose way to the commit somebody follows, in the log's order."""
 
     def __len__(self) -> int:
         return len(self.gathered) + len(self._by_index)
@@ -67,6 +69,16 @@ class Proposals:
                 # Of a time when this node led before; its log was cut since, another's perhaps not.
                 self._unknown(earlier, "the node lost the lead while the write was under way")
             self._by_index[index] = write
+            if write.watcher is not None:
+                write.watcher.reached(Stage.PROPOSED, index)
+                self.watched.append((index, write.watcher))
+
+    def committed(self, upto: int) -> None:
+        """Tell those who follow a write that a majority has stored it."""
+        for index, watcher in self.watched:
+            if index <= upto:
+                watcher.reached(Stage.COMMITTED)
+        self.watched = [follows for follows in self.watched if follows[0] > upto]
 
     def refuse(self, batch: Iterable[Write], why: Why, message: str) -> None:
         """The batch was not taken."""
@@ -99,6 +111,7 @@ class Proposals:
             write.reply.refused(Why.NOT_LEADER, not_leader(leader))
         self.gathered.clear()
         self._gathered_bytes = 0
+        self.watched.clear()
         for index, write in list(self._by_index.items()):
             if write.session:
                 del self._by_index[index]

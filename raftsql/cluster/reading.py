@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import assert_never
 
-from raftsql.cluster.requests import Read, out_of_time
+from raftsql.cluster.requests import Read, Stage, out_of_time
 from raftsql.raft.node import Node
 from raftsql.raft.ready import ReadGranted
 from raftsql.sql.commands import Level, Why
@@ -105,6 +105,8 @@ class Reading:
             self._in_flight -= len(reads)
             for read in reads:
                 read.index = max(read.index, index)
+                if read.watcher is not None:
+                    read.watcher.reached(Stage.GRANTED, index)
             self._note_level(index, asked_at)
             self._wait(reads)
 

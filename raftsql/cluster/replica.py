@@ -146,6 +146,8 @@ class Replica:
         self.reading.ask()
         ready = self.node.ready(take_save=not self._saving, take_committed=not self._applying)
         self.world.send(ready.messages)
+        if self.proposals.watched:
+            self.proposals.committed(self.node.log.committed)
         if ready.save is not None:
             self._saving = True
             self.world.save(ready.save)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import Protocol
 
 from raftsql.database.reader import NOTHING_MINE, Mine
@@ -34,6 +35,27 @@ class Reply(Protocol):
         """It was not carried out, and why."""
 
 
+class Stage(Enum):
+    """How far a request has come."""
+
+    PROPOSED = "proposed"
+    """A write stands in the leader's log."""
+    COMMITTED = "committed"
+    """A majority has stored it."""
+    GRANTED = "granted"
+    """What a read must wait for is known."""
+    RUNS = "runs"
+    """A read, or a transaction's statement, has its turn."""
+
+
+class Watcher(Protocol):
+    """Whoever wants to know how far a request has come, and when. Costs nothing where there is
+    none."""
+
+    def reached(self, stage: Stage, index: int = 0) -> None:
+        """The request is there; `index` is its place in the log, or the one it waits for."""
+
+
 @dataclass(slots=True, eq=False)
 class Write:
     """A command on its way into the log."""
@@ -52,6 +74,7 @@ class Write:
     """The client does not want it any more."""
     term: int = 0
     """The term in which it was proposed."""
+    watcher: Watcher | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +98,7 @@ class Read:
     """The client does not want it any more."""
     hold: Callable[[Snapshot], Snapshot] | None = None
     """Set when the moment at which it runs shall be kept: called with that moment."""
+    watcher: Watcher | None = None
 
 
 def not_leader(leader: NodeId) -> str:

@@ -26,7 +26,7 @@ from raftsql.cluster.opening import Stores, open_node
 from raftsql.cluster.patience import PATIENCE_UNITS, Longer
 from raftsql.cluster.querying import Querying
 from raftsql.cluster.replica import Replica
-from raftsql.cluster.requests import Read
+from raftsql.cluster.requests import Read, Stage
 from raftsql.database.errors import TakesLonger
 from raftsql.database.machine import Machine
 from raftsql.database.readers import Readers
@@ -310,6 +310,9 @@ class Runner:
 
     def query(self, reads: list[Read]) -> None:
         """Run reads at the moment that is applied now."""
+        for read in reads:
+            if read.watcher is not None:
+                read.watcher.reached(Stage.RUNS)
         self.querying.run(reads)
 
     def clock_ms(self) -> int:

@@ -16,7 +16,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from raftsql.cluster.patience import PATIENCE_UNITS, Longer
-from raftsql.cluster.requests import DEFAULT_FUEL, Read, Reply, Write, out_of_time
+from raftsql.cluster.requests import (
+    DEFAULT_FUEL,
+    Read,
+    Reply,
+    Stage,
+    Watcher,
+    Write,
+    out_of_time,
+)
 from raftsql.database.errors import TakesLonger
 from raftsql.database.readers import Page, Snapshot
 from raftsql.database.transaction import OpenTransaction
@@ -88,6 +96,7 @@ class Step:
     deadline_ms: int = 0
     fuel: int = DEFAULT_FUEL
     cancelled: bool = False
+    watcher: Watcher | None = None
 
     @property
     def is_small(self) -> bool:
@@ -212,6 +221,8 @@ class Transaction:
             step.reply.result(TOO_LARGE, 0)
             return
         self._busy = True
+        if step.watcher is not None:
+            step.watcher.reached(Stage.RUNS)
         replica = self._writer.replica
         # What is begun in place and turns out to be long costs the whole transaction once more, and
         # a long one is sure to have a costly past.

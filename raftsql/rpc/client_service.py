@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import apsw
 import grpc
@@ -31,6 +31,9 @@ from raftsql.sql.verdict import Mode
 from raftsql_proto import client_pb2, frames
 from raftsql_proto.client_pb2_grpc import ClientServicer
 
+if TYPE_CHECKING:
+    from raftsql.rpc.tracing import Tracing
+
 EXPIRE_SECONDS = 5.0
 LAST_WRITE_SECONDS_MAX = 1.0
 """How long the message that is leaving may take when its stream is to end."""
@@ -51,6 +54,8 @@ class ClientService(ClientServicer):
         self._runner: Runner | None = None
         self.door = Door(Plans(Mode(mode)))
         self.tally = Tally()
+        self.tracing: Tracing | None = None
+        """Set before anybody is served, where traces are recorded."""
         self.streams: set[ClientStream] = set()
         self._upstream: Upstream | None = None
         self._roads = PLAIN
@@ -308,6 +313,8 @@ class ClientService(ClientServicer):
         stream: ClientStream,
     ) -> frames.Result | frames.Page:
         """Let a frame be answered as a stream's would, and wait for it."""
+        if self.tracing is not None and isinstance(frame, frames.Run):
+            frame.trace = self.tracing.named_by(context.invocation_metadata() or ())
         await stream.take([frame])
         self.runner.wake()
         answer = await stream.outbox.next()

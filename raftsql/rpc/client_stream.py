@@ -42,6 +42,7 @@ from raftsql_proto.frames import Begin, ClientFrame
 if TYPE_CHECKING:
     from raftsql.rpc.client_service import ClientService
     from raftsql.rpc.forwarding import Forwardable, Upstream
+    from raftsql.rpc.tracing import Followed
 
 OPEN_REQUESTS_MAX = 16_384
 """Requests of one client that may be under way at once."""
@@ -66,6 +67,11 @@ class ClientStream:
         self.forwarded = False
         self._open: dict[int, Asked] = {}
         self._note = service.tally.answered.append
+        self._tracing = service.tracing
+        self._trace = ""
+        """The trace that the frame handled now is a part of, if this node records any."""
+        self._followed: dict[int, Followed] = {}
+        """The open requests that are part of one."""
         self._came = 0.0
         """When the message came whose frames are handled now."""
         self._transactions: dict[int, Transaction] = {}
@@ -90,12 +96,29 @@ class ClientStream:
 
     def _opens(self, number: int, request: Request, kind: Kind) -> None:
         self._open[number] = (request, kind, self._came)
+        if self._trace:
+            self._follow(number, request, kind)
+
+    def _follow(self, number: int, request: Request, kind: Kind) -> None:
+        assert self._tracing is not None, "no trace is taken up where none is recorded"
+        followed = self._tracing.follow(self._trace, kind, self._came)
+        if followed is not None:
+            self._followed[number] = followed
+            if request is not None:
+                request.watcher = followed
 
     def done(self, request: int, outcome: Outcome) -> None:
         """The request is answered."""
         asked = self._open.pop(request, None)
         if asked is not None:
             self._note((asked, outcome))
+            if self._followed:
+                self._told(request, outcome)
+
+    def _told(self, request: int, outcome: Outcome | None) -> None:
+        followed = self._followed.pop(request, None)
+        if followed is not None:
+            followed.end(outcome)
 
     def leader_address(self) -> str:
         """Where the leader is, if known."""
@@ -110,6 +133,7 @@ class ClientStream:
             rest.close()
         for number, (request, kind, _) in self._open.items():
             self._give_up(number, request, kind)
+            self._told(number, None)
         for upstream, cursor in self._far_cursors.values():
             upstream.release(cursor)
         for number in self._elsewhere:
@@ -153,9 +177,12 @@ class ClientStream:
             ask = await door.beside(partial(door.admit, run))
             if not self._closed:
                 self._came = came
+                self._trace = run.trace if self._tracing is not None else ""
                 self._run(run, ask)
         except (BadValue, Crowded) as error:
             self._refuse_for(run, error)
+        finally:
+            self._trace = ""
 
     async def _examine_long(self, frame: frames.Examine) -> None:
         try:
@@ -166,9 +193,10 @@ class ClientStream:
     def receive(self, batch: list[ClientFrame]) -> None:
         """Handle frames at once, however long they are."""
         self._came = perf_counter()
+        handle = self._handle if self._tracing is None else self._handle_traced
         for frame in batch:
             try:
-                self._handle(frame)
+                handle(frame)
             except (BadValue, Crowded) as error:
                 self._refuse_for(frame, error)
 
@@ -176,6 +204,13 @@ class ClientStream:
         why = Why.BAD_REQUEST if isinstance(error, BadValue) else Why.OVERLOADED
         refused = frames.Refused(getattr(frame, "id", 0), why, str(error), self.leader_address())
         self.outbox.put(refused)
+
+    def _handle_traced(self, frame: ClientFrame) -> None:
+        self._trace = frame.trace if isinstance(frame, frames.Run | frames.Commit) else ""
+        try:
+            self._handle(frame)
+        finally:
+            self._trace = ""
 
     def _handle(self, frame: ClientFrame) -> None:
         match frame:
@@ -271,9 +306,13 @@ class ClientStream:
         if self.forwarded:
             return False
         self._opens(frame.id, None, Kind.FORWARDED)  # It may be refused before this returns.
+        followed = self._followed.get(frame.id)
+        if followed is not None:
+            frame = msgspec.structs.replace(frame, trace=followed.header)
         if self.service.forward(frame, self):
             return True
         self._open.pop(frame.id, None)
+        self._followed.pop(frame.id, None)
         return False
 
     def _setting(self, run: frames.Run, ask: Ask) -> None:
@@ -330,6 +369,8 @@ class ClientStream:
             ask.statements, len(run.body), StreamReply(self, run.id), self._deadline(run.timeout_ms)
         )
         self._opens(run.id, read or step, STEP)
+        if read is not None:
+            step.watcher = read.watcher
         transaction.execute(step, read)
 
     def _begin(self, run: frames.Run) -> Transaction | None:

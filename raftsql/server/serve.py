@@ -17,7 +17,7 @@ from grpc_health.v1 import health, health_pb2
 from raftsql.cluster.opening import DatabaseBehind
 from raftsql.database.environment import fingerprint
 from raftsql.database.errors import MachineStopped
-from raftsql.server import listening, logs, readiness
+from raftsql.server import listening, logs, readiness, tracing
 from raftsql.server.certificates import tls_of
 from raftsql.server.configuration import Configuration
 from raftsql.server.ending import last_words
@@ -26,7 +26,7 @@ from raftsql.server.host import Host
 from raftsql.server.metrics import Metrics
 from raftsql.server.notify import Supervisor
 from raftsql.server.reloading import Reloading
-from raftsql.server.settings import ServeSettings
+from raftsql.server.settings import BadSettings, ServeSettings
 from raftsql.storage.errors import StorageError
 from raftsql.storage.files import RealFiles
 
@@ -51,6 +51,9 @@ def run(configuration: Configuration, read: Callable[[], Configuration]) -> int:
     time.tzset()
     try:
         return _run_loop(configuration, read)
+    except BadSettings as error:
+        print(f"raftsql serve: {error}", file=sys.stderr)
+        return 2
     except CANNOT_START as error:
         _say_last(error, settings)
         return 1
@@ -70,6 +73,9 @@ async def _serve(configuration: Configuration, read: Callable[[], Configuration]
     files = RealFiles()
     tls = tls_of(settings)
     forming = Forming(settings, files, fingerprint(), lambda text: _waits(host, text), tls.roads)
+    spans = tracing.provider_of(settings.advertise) if settings.tracing else None
+    if spans is not None:
+        host.clients.tracing = tracing.tracing_of(spans, lambda: forming.me.node)
     host = Host(settings, forming)
 
     def apply(changed: ServeSettings) -> None:
@@ -113,6 +119,8 @@ async def _serve(configuration: Configuration, read: Callable[[], Configuration]
             await web.close()
         await host.close()
 
+        if spans is not None:
+            tracing.close(spans)
 
 def _say_last(failure: BaseException, settings: ServeSettings) -> None:
     print(f"raftsql serve: {last_words(failure, settings.data_dir)}", file=sys.stderr)

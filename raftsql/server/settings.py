@@ -134,6 +134,9 @@ class ServeSettings:
         "info", choice("debug", "info", "warning", "error"), "what is logged", reloadable=True
     )
     log_format: str = _is("text", choice("text", "json"), "how it is logged", reloadable=True)
+    tracing: bool = _is(
+        False, SWITCH, "record spans of the requests whose clients do; exported by OTEL_*"
+    )
     slow_statement_ms: int = _is(
         1_000, whole("milliseconds", least=0), "log statements that take longer; 0: none",
         reloadable=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from raftsql.cluster import proposals
+from raftsql.cluster import proposals, requests
 from raftsql.cluster.proposals import Proposals
 from raftsql.cluster.requests import Write
 from raftsql.raft.messages import Entry, EntryKind
@@ -193,3 +193,33 @@ def test_a_write_that_the_new_leader_does_not_have_never_happened(leader: Stage)
     )
     assert write.why is Why.NOT_LEADER
     assert leader.rows("SELECT y FROM t") == [["theirs"]]
+
+
+class Noted:
+    """A watcher that remembers how far its write came."""
+
+    def __init__(self) -> None:
+        self.stages: list[tuple[requests.Stage, int]] = []
+
+    def reached(self, stage: requests.Stage, index: int = 0) -> None:
+        self.stages.append((stage, index))
+
+
+def test_who_watches_a_write_hears_of_each_stage_once() -> None:
+    waiting, first, second = Proposals(), a_write(), a_write()
+    first.watcher, second.watcher = Noted(), Noted()
+    in_the_log(waiting, first, second, first=5)
+    for upto in (4, 5, 5, 9):
+        waiting.committed(upto)
+    assert first.watcher.stages == [(requests.Stage.PROPOSED, 5), (requests.Stage.COMMITTED, 0)]
+    assert second.watcher.stages == [(requests.Stage.PROPOSED, 6), (requests.Stage.COMMITTED, 0)]
+    assert waiting.watched == []
+
+
+def test_a_lead_that_was_lost_vouches_for_no_commit() -> None:
+    waiting, write = Proposals(), a_write(session=1)
+    write.watcher = Noted()
+    in_the_log(waiting, write, first=5)
+    waiting.lead_lost(2)
+    waiting.committed(5)
+    assert write.watcher.stages == [(requests.Stage.PROPOSED, 5)]

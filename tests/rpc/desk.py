@@ -52,6 +52,7 @@ class Service:
         self.runner = Runner(stage)
         self.door = Door(Plans())
         self.tally = Tally()
+        self.tracing = None
         self.gate = Gate(Audit())
         self.leader = ""
         self.passed_on: list[Any] = []
