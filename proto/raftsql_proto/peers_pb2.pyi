@@ -255,12 +255,14 @@ class ChecksumRequest(_message.Message):
     def __init__(self, hello: _Optional[_Union[PeerHello, _Mapping]] = ..., index: _Optional[int] = ...) -> None: ...
 
 class ChecksumReply(_message.Message):
-    __slots__ = ("checksum", "problem")
+    __slots__ = ("checksum", "problem", "damaged")
     CHECKSUM_FIELD_NUMBER: _ClassVar[int]
     PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    DAMAGED_FIELD_NUMBER: _ClassVar[int]
     checksum: bytes
     problem: str
-    def __init__(self, checksum: _Optional[bytes] = ..., problem: _Optional[str] = ...) -> None: ...
+    damaged: bool
+    def __init__(self, checksum: _Optional[bytes] = ..., problem: _Optional[str] = ..., damaged: bool = ...) -> None: ...
 
 class HoldRequest(_message.Message):
     __slots__ = ("hello", "digest", "size_bytes")

@@ -64,7 +64,7 @@ class Querying:
                 self._alone(read)
             return
         except ReadBroken as error:
-            self._runner.fail(error)
+            self._broken(error)
             return
         for read, page in zip(reads, pages, strict=True):
             self._reply(read, page)
@@ -79,7 +79,7 @@ class Querying:
         except ReadBusy as error:
             read.reply.refused(Why.OVERLOADED, str(error))
         except ReadBroken as error:
-            self._runner.fail(error)
+            self._broken(error)
         else:
             self._reply(read, page)
 
@@ -114,10 +114,15 @@ class Querying:
             read.reply.refused(Why.OVERLOADED, str(error))
         except asyncio.CancelledError:
             read.reply.refused(Why.SHUTTING_DOWN, "the node stops")
+        except ReadBroken as error:
+            self._broken(error)
         except BaseException as error:
             self._runner.fail(error)
         else:
             self._reply(read, page)
+
+    def _broken(self, error: ReadBroken) -> None:
+        self._runner.fail(error.reason(self._runner.stores.database))
 
     def next_page(self, rest: Rest, read: Read) -> None:
         """Go on with a result; `read` carries the reply and the bounds of this page."""

@@ -18,7 +18,7 @@ import apsw
 
 from raftsql.cluster.guests import Guest, Guests, SentAway
 from raftsql.database.checksum import Checksum, Summing
-from raftsql.database.errors import MachineStopped
+from raftsql.database.errors import DatabaseDamaged, MachineStopped
 
 KEPT_MAX: Final = 8
 """Moments whose sums can still be asked for; the oldest goes first."""
@@ -39,6 +39,8 @@ class Sums:
         self._thread = ThreadPoolExecutor(UNDER_WAY_MAX, thread_name_prefix="checksum")
         self._sums: OrderedDict[int, Future[Checksum]] = OrderedDict()
         self._stopped = False
+        self.damage: DatabaseDamaged | None = None
+        """Set when the database was found damaged: this node has to stop, once it has said so."""
 
     def begin(self, path: Path, index: int) -> None:
         """Take the moment: called where the log is applied, right after `index` and before more."""
@@ -71,6 +73,9 @@ class Sums:
                     return self._finish(summing, guest)
                 finally:
                     summing.close()
+        except DatabaseDamaged as error:
+            self.damage = error
+            raise NoSum(str(error)) from error
         except (SentAway, MachineStopped, apsw.Error, OSError) as error:
             raise NoSum(str(error)) from error
         finally:

@@ -20,7 +20,7 @@ from typing import Final
 import apsw
 import apsw.sqlite_extra
 
-from raftsql.database import guard, numbers
+from raftsql.database import faults, guard, numbers
 from raftsql.database.errors import MachineStopped
 from raftsql.sql.functions import LOCAL_FUNCTIONS
 from raftsql.sql.pinned import Chance
@@ -103,6 +103,7 @@ def _load_checksums() -> None:
 
 
 _load_checksums()
+faults.listen()
 
 
 class Role(Enum):

@@ -14,6 +14,7 @@ from typing import Final
 
 import apsw
 
+from raftsql.database.faults import place_of_fault
 from raftsql.sql.commands import Failed, Refusal
 
 
@@ -28,19 +29,28 @@ class DatabaseDamaged(MachineStopped):
     """The database file does not hold what was written to it."""
 
     def __init__(self, path: Path, error: Exception) -> None:
+        what = f"{path}: {error}"
+        if getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_DATA:
+            what = f"{place_of_fault(path)}: a page does not match its checksum"
         super().__init__(
-            f"the database is damaged: {path}: {error}. Stop this node, remove it from the cluster,"
-            " empty its data directory, and let it join anew: it is sent what the others hold."
-            " Where it was the only node, restore the newest backup into a new cluster"
+            f"the database is damaged: {what}. Remove this node from the cluster, move its data"
+            " directory away, and let it join anew: it is sent what the others hold. Where it was"
+            " the only node, restore the newest backup into a new cluster"
         )
 
 
 def stop_for(path: Path, error: apsw.Error) -> MachineStopped:
     """Why a database can't be used (any more) after an error that is this node's own."""
-    extended: int = getattr(error, "extendedresult", 0)
-    if extended == apsw.SQLITE_IOERR_DATA or extended & 0xFF in _DAMAGE:
+    if is_damage(error):
         return DatabaseDamaged(path, error)
+    extended: int = getattr(error, "extendedresult", 0)
     return MachineStopped(f"the database {path} failed: {error} (SQLite's code {extended})")
+
+
+def is_damage(error: apsw.Error) -> bool:
+    """Whether SQLite found that a file does not hold what was written to it."""
+    extended: int = getattr(error, "extendedresult", 0)
+    return extended == apsw.SQLITE_IOERR_DATA or extended & 0xFF in _DAMAGE
 
 
 _DAMAGE: Final = frozenset({apsw.SQLITE_NOTADB, apsw.SQLITE_CORRUPT})

@@ -21,7 +21,7 @@ import msgspec
 
 from raftsql.database import guard, text
 from raftsql.database.environment import STATEMENTS_CACHED, Role, open_connection
-from raftsql.database.errors import MachineStopped, position_of
+from raftsql.database.errors import MachineStopped, position_of, stop_for
 from raftsql.database.internal import POSITION_SQL
 from raftsql.database.schema import TABLES_SQL, governing
 from raftsql.raft.messages import Position
@@ -64,6 +64,11 @@ class ReadBusy(Exception):
 
 class ReadBroken(MachineStopped):
     """The database can't be read as it should (I/O, corruption, anything unknown): stop."""
+
+    def reason(self, path: Path) -> MachineStopped:
+        """Why the node stops, in the words that a failed write would have."""
+        cause = self.__cause__
+        return stop_for(path, cause) if isinstance(cause, apsw.Error) else self
 
 
 class Mine(NamedTuple):

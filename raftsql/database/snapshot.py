@@ -18,6 +18,7 @@ import apsw
 from raftsql.database import internal
 from raftsql.database.disk import Disk
 from raftsql.database.environment import CHECKSUM_BYTES, Role, open_connection
+from raftsql.database.errors import DatabaseDamaged, is_damage
 from raftsql.raft.messages import SnapshotMeta
 
 PAGES_A_STEP: Final = 1_000
@@ -36,8 +37,8 @@ class SnapshotDamaged(Exception):
 
 
 class CopyFailed(Exception):
-    """The copy can't go on: abandon it. A full disk may be the reason, or a page of the database
-    that can't be read, which whoever reads or writes that page will meet too."""
+    """The copy can't go on: abandon it. A full disk may be the reason, or a file that can't be
+    written."""
 
 
 class Copy:
@@ -46,18 +47,28 @@ class Copy:
 
     def __init__(self, path: Path, target: Path, disk: Disk, *, vfs: str = "") -> None:
         assert not target.exists(), f"{target} is in the way"
+        self._path = path
         self.target = target
         self._disk = disk
         self._unsynced_pages = 0
         self._source = open_connection(path, Role.SERVICE, vfs=vfs)
         self._source.execute("BEGIN")
-        self.meta = meta_of(self._source)
+        self.meta = self._place()
         """What the copy stands for; known from the start, since its moment is held."""
         self._copy = apsw.Connection(str(target))
         # It is no database until it is whole, so nothing of it need survive a crash.
         self._copy.execute("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")
         self._sum_from_the_start()
         self._backup = self._copy.backup("main", self._source, "main")
+
+    def _place(self) -> SnapshotMeta:
+        try:
+            return meta_of(self._source)
+        except apsw.Error as error:
+            self._source.close(True)
+            if is_damage(error):
+                raise DatabaseDamaged(self._path, error) from error
+            raise
 
     def _sum_from_the_start(self) -> None:
         """Let the file say that its pages have checksums before the first of them is written.
@@ -72,14 +83,18 @@ class Copy:
         self._copy.execute("CREATE TABLE first(page); DROP TABLE first")
 
     def step(self, pages: int = PAGES_A_STEP) -> int:
-        """Copy some pages; how many remain."""
+        """Copy some pages; how many remain. DatabaseDamaged when one is not what was written."""
         try:
             self._backup.step(pages)
             self._unsynced_pages += pages
             if self._unsynced_pages >= PAGES_BETWEEN_SYNCS:
                 self._unsynced_pages = 0
                 self._disk.sync_file(self.target)
-        except (apsw.Error, OSError) as error:
+        except apsw.Error as error:
+            if is_damage(error):
+                raise DatabaseDamaged(self._path, error) from error
+            raise CopyFailed(f"the database can't be copied: {error}") from error
+        except OSError as error:
             raise CopyFailed(f"the database can't be copied: {error}") from error
         return int(self._backup.remaining)
 

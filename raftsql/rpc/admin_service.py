@@ -156,9 +156,8 @@ class AdminService(AdminServicer):
             report = await verify_service.verify(runner, self._siblings, seconds)
         except NotProposed as error:
             await self._abort(context, str(error))
-        told = {name: report[name] for name in ("index", "equal", "complete", "differences")}
-        if not report["equal"]:
-            log.error("the nodes do not hold the same: %s", report["differences"])
+        names = ("index", "equal", "complete", "differences", "damaged")
+        told = {name: report[name] for name in names}
         # An alarm for whoever watches, until somebody verifies again.
         self.more["verified"] = lambda: told
         return admin_pb2.VerifyReply(equal=report["equal"], json=status.as_json(report))

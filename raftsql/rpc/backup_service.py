@@ -22,6 +22,7 @@ from raftsql.cluster.runner import Runner
 from raftsql.cluster.uploads import NoRoom
 from raftsql.database.backup import CHUNK_BYTES, Backup
 from raftsql.database.disk import Disk
+from raftsql.database.errors import DatabaseDamaged
 from raftsql.database.snapshot import CopyFailed, new_digest
 from raftsql.rpc.proposing import Awaited, NotProposed
 from raftsql.sql.commands import Level
@@ -76,6 +77,9 @@ class Backups:
             if not stale:
                 await self._catch_up()
             yield job
+        except DatabaseDamaged as error:
+            self._runner.fail(error)
+            raise NoBackup(str(error)) from error
         except (SentAway, CopyFailed, NoRoom, NotProposed, apsw.Error, OSError) as error:
             raise NoBackup(str(error)) from error
         finally:

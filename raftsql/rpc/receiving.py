@@ -168,6 +168,7 @@ class SnapshotReceiver:
                 lambda: self._desk.write(part.offset, part.data, part.crc32c)
             )
         except ChunkRefused as error:
+            log.warning("a snapshot's stream is ended, to be sent again from there: %s", error)
             return await context.abort(grpc.StatusCode.DATA_LOSS, str(error))
 
     async def _in_thread(self, job: Callable[[], T]) -> T:

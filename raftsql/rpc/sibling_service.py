@@ -18,6 +18,7 @@ from raftsql.cluster.summing import NoSum
 from raftsql.cluster.uploads import StoppedEarly
 from raftsql.database import snapshot
 from raftsql.database.checksum import Checksum
+from raftsql.database.errors import DatabaseDamaged
 from raftsql.database.restore import InspectionCut
 from raftsql.database.snapshot import CopyFailed
 from raftsql.rpc.peers import Unwelcome
@@ -57,7 +58,10 @@ class SiblingService:
             async with asyncio.timeout(context.time_remaining() or CHECKSUM_SECONDS):
                 checksum = await sum_of(self._runner, request.index)
         except NoSum as none:
-            return wire.ChecksumReply(problem=str(none))
+            damage = self._runner.marking.sums.damage
+            if damage is not None:
+                self._runner.fail(damage)
+            return wire.ChecksumReply(problem=str(none), damaged=damage is not None)
         return wire.ChecksumReply(checksum=msgspec.msgpack.encode(checksum))
 
     async def hold(self, request: wire.HoldRequest, context: Context) -> wire.HoldReply:
@@ -87,6 +91,9 @@ class SiblingService:
                 self._snapshot(request.index) if request.index else self._file(request)
             ):
                 yield part
+        except DatabaseDamaged as error:
+            self._runner.fail(error)
+            yield wire.FetchPart(problem=str(error))
         except (SentAway, CopyFailed, OSError) as error:
             yield wire.FetchPart(problem=str(error))
 

@@ -44,6 +44,10 @@ class Unreachable(Exception):
     """The node did not answer; why."""
 
 
+class SiblingDamaged(NoSum):
+    """The node has found its database damaged, and stops; what it said."""
+
+
 class Siblings:
     """The other nodes, as this one asks them."""
 
@@ -68,6 +72,8 @@ class Siblings:
         """The node's sum of the moment that a VERIFY marks; NoSum or Unreachable."""
         request = wire.ChecksumRequest(hello=self._me.hello(node), index=index)
         reply = await self._call(address, CHECKSUM, request, wire.ChecksumReply, seconds)
+        if reply.damaged:
+            raise SiblingDamaged(reply.problem)
         if reply.problem:
             raise NoSum(reply.problem)
         return msgspec.msgpack.decode(reply.checksum, type=Checksum)

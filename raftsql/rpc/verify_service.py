@@ -17,12 +17,14 @@ from raftsql.database.checksum import Checksum, compare
 from raftsql.raft.messages import NodeId
 from raftsql.rpc.proposing import proposed
 from raftsql.rpc.sibling_service import sum_of
-from raftsql.rpc.siblings import Siblings, Unreachable
+from raftsql.rpc.siblings import SiblingDamaged, Siblings, Unreachable
 from raftsql.sql.commands import CommandKind
 
 log = logging.getLogger("raftsql.rpc")
 
 VERIFY_SECONDS: Final = 600.0
+STOP_SECONDS: Final = 0.5
+"""How long a node whose own database is damaged goes on, so that the answer still leaves."""
 
 
 class Sum(NamedTuple):
@@ -32,6 +34,8 @@ class Sum(NamedTuple):
     address: str
     checksum: Checksum | None
     problem: str = ""
+    damaged: bool = False
+    """It has found its database damaged, and stops."""
 
 
 async def verify(runner: Runner, siblings: Siblings, seconds: float) -> dict[str, Any]:
@@ -45,8 +49,13 @@ async def verify(runner: Runner, siblings: Siblings, seconds: float) -> dict[str
         )
     )
     report = compared(list(sums), leader=runner.node.id)
-    if not report["equal"]:
+    if report["differences"]:
         log.error("the nodes differ at entry %d: %s", index, report["differences"])
+    for each in sums:
+        if each.damaged:
+            log.error("node %d has to be replaced: %s", each.node, each.problem)
+    if runner.marking.sums.damage is not None:
+        runner.loop.call_later(STOP_SECONDS, runner.fail, runner.marking.sums.damage)
     return {"index": index, **report}
 
 
@@ -59,7 +68,9 @@ async def _sum(
                 return Sum(node, address, await sum_of(runner, index))
             return Sum(node, address, await siblings.checksum(node, address, index, seconds))
     except (NoSum, Unreachable) as error:
-        return Sum(node, address, None, str(error) or "no answer")
+        own = node == runner.node.id and runner.marking.sums.damage is not None
+        damaged = own or isinstance(error, SiblingDamaged)
+        return Sum(node, address, None, str(error) or "no answer", damaged)
     except TimeoutError:
         return Sum(node, address, None, f"no answer within {seconds:.0f} s")
 
@@ -71,6 +82,7 @@ def compared(sums: list[Sum], *, leader: NodeId) -> dict[str, Any]:
     # The most frequent; among equals the leader's.
     known.sort(key=lambda each: (-counts[each.checksum.total], each.node != leader))  # type: ignore[union-attr]
     reference = known[0].checksum if known else None
+    damaged = [each.node for each in sums if each.damaged]
     differences: dict[str | None, dict[str, Any]] = {}
     for each in known:
         assert each.checksum is not None, "only known sums are compared"
@@ -80,10 +92,11 @@ def compared(sums: list[Sum], *, leader: NodeId) -> dict[str, Any]:
             difference = differences.setdefault(table, {"table": table, "nodes": []})
             difference["nodes"].append(each.node)
     return {
-        "equal": not differences,
+        "equal": not differences and not damaged,
         "complete": len(known) == len(sums),
         "majority": bool(known) and counts[reference.total] * 2 > len(sums) if reference else False,
         "differences": list(differences.values()),
+        "damaged": damaged,
         "nodes": [
             {
                 "node_id": each.node,

@@ -40,6 +40,7 @@ from raftsql.rpc.siblings import Siblings
 from raftsql.rpc.users_service import UsersService
 from raftsql.server import beginning
 from raftsql.server.destinations import destination
+from raftsql.server.ending import Whereabouts
 from raftsql.server.forming import Forming, Place
 from raftsql.server.logs import Place as LogPlace
 from raftsql.server.news import changes
@@ -57,7 +58,6 @@ RETURN_SECONDS = 1.0
 """How long to wait before telling the cluster a new address again."""
 
 
-class Host:
 class Watcher(Protocol):
     """Hears what happens to a node, and does nothing that takes long."""
 
@@ -68,6 +68,7 @@ class Watcher(Protocol):
         """Members came, went, or are others now."""
 
 
+class Host:
     """One node of a cluster, from the moment its place is known."""
 
     def __init__(self, settings: ServeSettings, forming: Forming) -> None:
@@ -85,9 +86,9 @@ class Watcher(Protocol):
         self.clients = ClientService(settings.mode, self.gate)
         self.users = UsersService(self.gate)
         self.started_at = time.time()
-        self.stopping = False
         self.watchers: list[Watcher] = []
         """Whoever wants to hear what happens."""
+        self.stopping = False
         """Told to stop: it hands over what it does, and should be given nothing new."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._backups: asyncio.Task[None] | None = None
@@ -153,6 +154,16 @@ class Watcher(Protocol):
         self.runner.housekeeping.bounds = bounds
         if _backup_plan(settings) != _backup_plan(before):
             self._schedule_backups(self.runner)
+
+    def whereabouts(self) -> Whereabouts:
+        """What there is to know of this node and the others, for its last words."""
+        settings, me = self.settings, self.forming.me
+        join = [place for place in settings.join if place != settings.advertise]
+        members = self._names().members if self.runner is not None else {}
+        others = [member.address for node, member in members.items() if node != me.node]
+        return Whereabouts(
+            settings.data_dir, me.node, others or join, bool(join), settings.node_id is not None
+        )
 
     def where(self) -> LogPlace:
         """Who logs, and in which term."""
@@ -226,6 +237,8 @@ class Watcher(Protocol):
     def role_changed(self, change: RoleChange) -> None:
         """Tell clients where the leader is; a removed node has nothing more to do."""
         self.clients.role_changed()
+        for watcher in self.watchers:
+            watcher.role_changed(change)
         if change.role is RoleName.REMOVED:
             log.warning(
                 "node %d was removed from the cluster: it serves no more. Its id can't be used "
@@ -237,8 +250,6 @@ class Watcher(Protocol):
         self._name_peers()
 
     async def fetch_restore(self, restore: Restore, index: int) -> Substitute | None:
-        for watcher in self.watchers:
-            watcher.role_changed(change)
         """Get the file of a restore from another node, or what stands in for it."""
         assert self.siblings is not None, "a running node has siblings"
         return await self.siblings.fetch(restore, index)
@@ -293,6 +304,8 @@ class Watcher(Protocol):
             news = changes(self._said, named)
             for change in news:
                 log.info("%s", change)
+            for watcher in self.watchers:
+                watcher.membership_changed(news)
             self._said = named
         self._named = named
         for node in [*named.members, *named.removed]:
@@ -304,8 +317,6 @@ class Watcher(Protocol):
         }
         if self._greeters or moved:
             members = {**self._greeters, **named.members, **moved}
-            for watcher in self.watchers:
-                watcher.membership_changed(news)
             named = Membership(members, named.removed)
         self.links.membership_changed(named)
 

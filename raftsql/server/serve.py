@@ -20,7 +20,7 @@ from raftsql.database.errors import MachineStopped
 from raftsql.server import listening, logs, readiness, tracing
 from raftsql.server.certificates import tls_of
 from raftsql.server.configuration import Configuration
-from raftsql.server.ending import last_words
+from raftsql.server.ending import Whereabouts, exit_code, last_words
 from raftsql.server.forming import CannotJoin, Forming
 from raftsql.server.host import Host
 from raftsql.server.metrics import Metrics
@@ -55,8 +55,7 @@ def run(configuration: Configuration, read: Callable[[], Configuration]) -> int:
         print(f"raftsql serve: {error}", file=sys.stderr)
         return 2
     except CANNOT_START as error:
-        _say_last(error, settings)
-        return 1
+        return _ended(error, Whereabouts(settings.data_dir))
 
 
 def _run_loop(configuration: Configuration, read: Callable[[], Configuration]) -> int:
@@ -73,10 +72,10 @@ async def _serve(configuration: Configuration, read: Callable[[], Configuration]
     files = RealFiles()
     tls = tls_of(settings)
     forming = Forming(settings, files, fingerprint(), lambda text: _waits(host, text), tls.roads)
+    host = Host(settings, forming)
     spans = tracing.provider_of(settings.advertise) if settings.tracing else None
     if spans is not None:
         host.clients.tracing = tracing.tracing_of(spans, lambda: forming.me.node)
-    host = Host(settings, forming)
 
     def apply(changed: ServeSettings) -> None:
         logs.configure(changed.log_level, changed.log_format, host.where)
@@ -100,7 +99,10 @@ async def _serve(configuration: Configuration, read: Callable[[], Configuration]
         place = await _first_of(forming.place(), stop)
         if place is None:
             return 0
-        runner = host.start(place, files)
+        try:
+            runner = host.start(place, files)
+        except CANNOT_START as error:
+            return _ended(error, host.whereabouts())
         log.info("node %d serves on %s, in %s", forming.me.node, settings.listen, settings.data_dir)
         for service in ("", *listening.SERVICES):
             await vitals.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -110,20 +112,21 @@ async def _serve(configuration: Configuration, read: Callable[[], Configuration]
         await host.hand_over()
         if runner.failure is None:
             return 0
-        _say_last(runner.failure, settings)
-        return 1
+        return _ended(runner.failure, host.whereabouts())
     finally:
         supervisor.close()
         await asyncio.gather(*(server.stop(GRACE_SECONDS) for server in servers))
         if web is not None:
             await web.close()
         await host.close()
-
         if spans is not None:
             tracing.close(spans)
 
-def _say_last(failure: BaseException, settings: ServeSettings) -> None:
-    print(f"raftsql serve: {last_words(failure, settings.data_dir)}", file=sys.stderr)
+
+def _ended(failure: BaseException, place: Whereabouts) -> int:
+    """Say why, and what to do; the exit code."""
+    print(f"raftsql serve: {last_words(failure, place)}", file=sys.stderr)
+    return exit_code(failure)
 
 
 def _web(host: Host, metrics: Metrics, address: str) -> Web | None:

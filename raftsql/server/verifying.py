@@ -106,7 +106,9 @@ def _print_verify(report: dict[str, Any]) -> None:
         print(f"  {what} differs on {nodes}")
     if "file" in report:
         _print_file(report["file"])
-    if not report["equal"]:
+    for node in report["damaged"]:
+        print(f"  node {node} is DAMAGED and stops: replace it")
+    if report["differences"]:
         print(
             "the nodes DIFFER"
             if report["majority"]

@@ -12,6 +12,7 @@ import pytest
 
 from raftsql.database import internal
 from raftsql.database.environment import open_writer
+from raftsql.database.errors import DatabaseDamaged
 from raftsql.database.reader import Limits, Mine, ReadBroken, ReadBusy, ReadCut
 from raftsql.database.readers import Page, Query, Readers, Rest
 from raftsql.raft.messages import Position
@@ -445,8 +446,11 @@ def test_a_damaged_file_is_no_answer(path: Path, writer: apsw.Connection, tmp_pa
     data[4096 : 4096 + 64] = b"\xff" * 64
     damaged.write_bytes(data)
     readers = Readers(damaged)
-    with pytest.raises(ReadBroken):
+    with pytest.raises(ReadBroken) as broken:
         readers.read("SELECT * FROM t")
+    reason = broken.value.reason(damaged)
+    assert isinstance(reason, DatabaseDamaged)
+    assert f"{damaged}, offset 4096: a page does not match its checksum" in str(reason)
     readers.close()
     with pytest.raises(ReadBroken):
         Readers(tmp_path / "missing").read("SELECT 1")

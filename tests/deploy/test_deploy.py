@@ -15,6 +15,7 @@ import yaml
 
 from raftsql.server import cli, operate
 from raftsql.server.configuration import OTHER_VARIABLES, add_flags, decide
+from raftsql.server.ending import TO_BE_REPLACED
 from raftsql.server.metrics import HISTOGRAM, METRICS
 from raftsql.server.settings import SETTINGS, ServeSettings
 
@@ -158,7 +159,7 @@ def test_the_unit_notifies_reloads_and_is_not_restarted_for_bad_settings() -> No
     service = unit["Service"]
     assert service["Type"] == "notify"
     assert service["ExecReload"].split()[1:] == ["-HUP", "$MAINPID"]
-    assert service["RestartPreventExitStatus"] == "2"
+    assert service["RestartPreventExitStatus"] == f"2 {TO_BE_REPLACED}"
     assert int(service["TimeoutStopSec"]) > 10
     words = shlex.split(service["ExecStart"])
     assert Path(words[0]).name == "raftsql"

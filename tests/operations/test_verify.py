@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from raftsql.server.ending import TO_BE_REPLACED
 from tests.operations.nodes import Nodes, changed, damage_table
 
 pytestmark = pytest.mark.timeout(100)
@@ -82,7 +83,7 @@ def test_a_node_that_does_not_answer_is_named_and_the_others_compared(tmp_path: 
         assert [node for node, problem in problems.items() if problem] == [gone]
 
 
-def test_a_damaged_page_is_told_and_not_summed(tmp_path: Path) -> None:
+def test_a_damaged_page_is_told_and_the_node_stops(tmp_path: Path) -> None:
     with Nodes(tmp_path / "nodes", 3) as nodes:
         load(nodes.connect())
         odd = nodes.follower()
@@ -93,8 +94,25 @@ def test_a_damaged_page_is_told_and_not_summed(tmp_path: Path) -> None:
         nodes.wait_until_level(odd)
         report = nodes.verify()
         told = {node["node_id"]: node["problem"] for node in report["nodes"]}
-        assert "I/O" in told[odd]
+        assert "database.db, offset " in told[odd]
+        assert report["damaged"] == [odd]
+        assert not report["equal"]
         assert not report["complete"]
+        assert report["differences"] == []
+        assert nodes.processes[odd].wait(30) == TO_BE_REPLACED
+
+
+def test_a_leader_that_finds_its_own_page_damaged_says_so_before_it_stops(tmp_path: Path) -> None:
+    with Nodes(tmp_path / "nodes", 1) as nodes:
+        load(nodes.connect())
+        nodes.stop(1)
+        damage_table(nodes.data(1), "account")
+        nodes.start(1)
+        nodes.leader()
+        done = nodes.run("verify")
+        assert done.code == 1
+        assert "node 1 is DAMAGED" in done.out
+        assert nodes.processes[1].wait(30) == TO_BE_REPLACED
 
 
 def test_a_cluster_of_one_is_equal_to_itself_and_to_its_backup(tmp_path: Path) -> None:

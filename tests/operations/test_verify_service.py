@@ -51,6 +51,15 @@ def test_a_node_that_could_not_be_asked_makes_it_incomplete_and_not_unequal() ->
     assert report["nodes"][2]["problem"] == "gone"
 
 
+def test_a_damaged_node_is_not_equal_though_nothing_is_known_to_differ() -> None:
+    report = compared(
+        [*sums(held(t=1), held(t=1)), Sum(3, "h:3", None, "damaged", damaged=True)], leader=1
+    )
+    assert report["damaged"] == [3]
+    assert not report["equal"]
+    assert report["differences"] == []
+
+
 def test_when_nobody_could_be_asked_nothing_is_claimed() -> None:
     report = compared(sums(None, None), leader=1)
     assert not report["complete"]
