@@ -50,6 +50,8 @@ class Config:
     tail_entries_max: int = 20_000
     read_rounds_max: int = 4
     """Read rounds in flight; reads that arrive meanwhile wait and share the next one."""
+    read_patience_ms: int = 3
+    """For so long a round asks a quorum only, and no other is opened beside it."""
     reads_waiting_max: int = 100_000
 
     def __post_init__(self) -> None:

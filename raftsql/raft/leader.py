@@ -40,7 +40,7 @@ from raftsql.raft.messages import (
 )
 from raftsql.raft.probes import Probes
 from raftsql.raft.progress import CatchUp, Probing, Progress, Replicating, Shipping
-from raftsql.raft.quorum import agreed
+from raftsql.raft.quorum import agreed, majority
 from raftsql.raft.reads import LocalRead, Reader, ReadQueue, RemoteRead
 from raftsql.raft.ready import PeerStatus, Proposed, Refused, Why
 
@@ -63,7 +63,7 @@ class Leader:
     __slots__ = (
         "node", "progress", "probes", "reads", "first_index", "heartbeat_at", "look_at",
         "notice_at", "proved_at", "transfer_under_way", "lease_void", "priority_at", "uncommitted",
-        "uncommitted_bytes", "leaving", "_wanted",
+        "uncommitted_bytes", "leaving", "ask_all_at", "_opened", "_wanted",
     )  # fmt: skip
 
     def __init__(self, node: Node) -> None:
@@ -91,6 +91,10 @@ class Leader:
         self.uncommitted_bytes = 0
         self.leaving: dict[NodeId, int] = {}
         """Nodes removed by entries not yet committed; they are told when those commit."""
+        self.ask_all_at: int | None = None
+        """When a round takes so long that everybody is asked, of whom only a quorum was."""
+        self._opened = False
+        """Whether a round was opened whose probe has not left yet."""
         self._wanted: list[NodeId] = []
 
     def begin(self) -> None:
@@ -214,6 +218,8 @@ class Leader:
         if transfer is not None and node.now >= transfer.deadline:
             self.transfer_under_way = None
             self.priority_at = node.now + 4 * node.config.election_ms
+        if self.ask_all_at is not None and node.now >= self.ask_all_at:
+            self.heartbeat_at, self.ask_all_at = node.now, None
         if node.now >= self.heartbeat_at:
             self._heartbeat()
         elif self.notice_at is not None and node.now >= self.notice_at:
@@ -225,7 +231,9 @@ class Leader:
     def wake_at(self) -> int:
         """The next time something is due."""
         due = min(self.heartbeat_at, self.look_at)
-        return due if self.notice_at is None else min(due, self.notice_at)
+        if self.notice_at is not None:
+            due = min(due, self.notice_at)
+        return due if self.ask_all_at is None else min(due, self.ask_all_at)
 
     def excuse(self) -> None:
         """This node did not run for a while: the quorum's silence was not the quorum's."""
@@ -368,12 +376,28 @@ class Leader:
     def _open_round(self) -> None:
         """One probe for all reads that wait. Not before this term's first commit: until then
         this leader may not know what its predecessor committed (Raft 8)."""
-        if not self.term_committed:
-            return
-        if len(self.reads.rounds) >= self.node.config.read_rounds_max:
+        under_way, config = len(self.reads.rounds), self.node.config
+        late = self.ask_all_at is None and under_way < config.read_rounds_max
+        if not self.term_committed or (under_way and not late):
             return
         self.reads.begin(probe=self.probes.newest + 1, read_index=self.node.log.committed)
-        self._heartbeat()
+        if under_way:
+            self._heartbeat()
+        else:
+            self._opened, self.ask_all_at = True, self.node.now + config.read_patience_ms
+            self.probes.send(self.node.now)
+
+    def _ask_quorum(self) -> None:
+        """Let the round's probe leave for as many voters as are needed: those to whom an append has
+        taken it already, and those heard last."""
+        node = self.node
+        voters = node.membership.voters
+        others = [voter for voter in voters if voter != node.id]
+        others.sort(key=lambda v: self.progress[v].readiness(self.probes.newest), reverse=True)
+        for peer in others[: majority(len(voters)) - (node.id in voters)]:
+            if self.progress[peer].appended_probe < self.probes.newest:
+                self._tell_commit(peer)
+        self._confirm()
 
     def _confirm(self) -> None:
         """See which probe a quorum has answered, and serve the reads that waited for it."""
@@ -386,6 +410,8 @@ class Leader:
             return
         for round_ in self.reads.confirmed(self.probes.confirmed):
             self._serve(round_.readers, round_.read_index)
+        if not self.reads.rounds:
+            self.ask_all_at = None
 
     def _serve(self, readers: list[Reader], read_index: int) -> None:
         node = self.node
@@ -397,7 +423,8 @@ class Leader:
     # Sending.
 
     def flush(self) -> None:
-        """Open a read round, and send every peer what it may have."""
+        """Open a read round, and send every peer what it may have. An append takes the round's
+        probe along, so that reads beside writes cost no messages of their own."""
         if self.reads.waiting:
             self._open_round()
         last = self.node.log.last.index
@@ -405,6 +432,9 @@ class Leader:
             level = progress.next_index > last and isinstance(progress.flow, Replicating)
             if not level:
                 self._replicate(peer, progress)
+        if self._opened:
+            self._opened = False
+            self._ask_quorum()
 
     def _replicate(self, peer: NodeId, progress: Progress) -> None:
         log, config = self.node.log, self.node.config
@@ -433,6 +463,7 @@ class Leader:
             )
         last = prev.index + len(entries)
         node.send(peer, Append(node.term, prev, entries, log.committed, self.probes.newest))
+        progress.appended_probe = self.probes.newest
         progress.commit_told = max(progress.commit_told, min(log.committed, last))
         if isinstance(progress.flow, Replicating) and not progress.flow.inflight:
             progress.moved_at = node.now

@@ -61,6 +61,8 @@ class Progress:
     match: int = 0
     probe: int = 0
     """The newest probe it answered in this term."""
+    appended_probe: int = 0
+    """The newest probe that an append took to it."""
     commit_told: int = 0
     """The commit index it was last told."""
     moved_at: int = 0
@@ -93,6 +95,11 @@ class Progress:
                 self.flow.asked = True
             case Shipping():
                 raise AssertionError("nothing is appended while a snapshot is on its way")
+
+    def readiness(self, probe: int) -> tuple[bool, int, int]:
+        """Of two peers the one with the greater should rather be asked `probe`: whom an append has
+        asked already, who was heard last, who answered last."""
+        return self.appended_probe == probe, self.heard_at, self.probe
 
     def accepted(self, match: int) -> bool:
         """The peer holds everything up to `match`; whether that is news."""

@@ -246,3 +246,14 @@ def test_steady_reads_keep_no_learner_from_its_vote() -> None:
         cluster.settle()
         cluster.advance(half, settle=True)
     assert cluster[1].membership.voters == [1, 2, 3]
+
+
+def test_a_round_beside_an_append_costs_no_message_of_its_own() -> None:
+    """The append takes the probe along, and its acknowledgement is the answer."""
+    cluster = leading(1, 2, 3)
+    cluster[1].read(1, cluster.now)
+    cluster.propose(1, "a")
+    assert {type(it.message) for it in cluster.wire.flying} == {Append}
+    cluster.deliver(Pattern(targets=frozenset({2})))
+    cluster.deliver(Pattern(sources=frozenset({2})))
+    assert "n1 read 1 granted from 2 on" in cluster.events

@@ -150,6 +150,7 @@ def _limits(chance: Random) -> dict[str, int]:
         "tail_entries_max": pick([0, 2, 20, 1000]),
         "tail_bytes_max": pick([0, 200, 1_000_000]),
         "read_rounds_max": pick([1, 2, 4]),
+        "read_patience_ms": pick([0, 3, 40]),
         "reads_waiting_max": pick([2, 1000]),
         "ship_ms_max": 2000,
         "disk_ms_max": pick([500, 3000]),
