@@ -57,10 +57,15 @@ class Writer:
             self.statements.admit(self.access)
 
     def reconnect(self) -> None:
-        """Go on with a fresh connection, which counts fuel as one on any other node does."""
+        """Go on with a fresh connection, which counts fuel as one on any other node does.
+
+        The old one is closed last: a database that nobody has open is checkpointed and recovered,
+        and a reader that comes just then finds it locked.
+        """
         assert not self.connection.in_transaction, "an open transaction would be lost"
-        self.connection.close()
+        old = self.connection
         self._connect()
+        old.close()
         self._admit()
         self.sessions.move(self.connection)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from raftsql.database.errors import MachineStopped
@@ -76,6 +77,41 @@ def test_fuel_is_counted_exactly_on_a_fresh_connection(alone: Alone) -> None:
     assert alone.writer.connection is not before
     assert rows(alone, "SELECT count(*) FROM t") == [(0,)]
     assert alone.apply(alone.log.sql(many, fuel=100_000), exact=True) == Done(5000, 5000)
+
+
+def test_the_database_is_never_closed_for_a_fresh_connection(tmp_path: Path) -> None:
+    doors = Doors()
+    writer = Writer(tmp_path / "a.db", doors.vfs_name)
+    writer.reconnect()
+    # In between, the next one to open it would have to recover it, and a reader be locked out.
+    assert doors.passed == ["open", "open", "close"]
+    writer.close()
+
+
+class Doors(apsw.VFS):
+    """Notes who opens and closes the database."""
+
+    def __init__(self) -> None:
+        self.vfs_name, self.passed = "doors", list[str]()
+        super().__init__(self.vfs_name, "cksmvfs")
+
+    def xOpen(self, name: str | apsw.URIFilename | None, flags: list[int]) -> apsw.VFSFile:
+        if not flags[0] & apsw.SQLITE_OPEN_MAIN_DB:
+            return apsw.VFSFile("cksmvfs", name, flags)
+        self.passed.append("open")
+        return Door(self.passed, name, flags)
+
+
+class Door(apsw.VFSFile):
+    def __init__(
+        self, passed: list[str], name: str | apsw.URIFilename | None, flags: list[int]
+    ) -> None:
+        self._passed = passed
+        super().__init__("cksmvfs", name, flags)
+
+    def xClose(self) -> None:
+        self._passed.append("close")
+        super().xClose()
 
 
 def test_a_retried_command_is_not_applied_again(alone: Alone) -> None:
