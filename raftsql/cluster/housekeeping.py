@@ -168,7 +168,10 @@ class Housekeeping:
 
     def _start_over(self) -> None:
         with self._lock:
-            if self._compactor is not None and not self._runner.machine.in_transaction:
+            machine = self._runner.machine
+            if machine.is_quick_to_unwind:
+                machine.unwind(machine.applied.index)  # Else transactions would leave no gap.
+            if self._compactor is not None and not machine.in_transaction:
                 self._compactor.start_over()
 
     def _started_over(self, _: None) -> None:

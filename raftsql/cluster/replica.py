@@ -160,7 +160,7 @@ class Replica:
             self.world.ship(peer)
         if ready.committed:
             self._applying = True
-            self._apply(ready.committed)
+            self.writer.apply(ready.committed)
         self.reading.granted(ready.reads)
         self.reading.refused(ready.reads_refused)
         if ready.changed is not None:
@@ -208,20 +208,6 @@ class Replica:
         """The clock that the next commands carry: the wall's, but never going back."""
         self._clock_ms = max(self._clock_ms, self.world.clock_ms())
         return self._clock_ms
-
-    def _apply(self, entries: Sequence[Entry]) -> None:
-        """Apply what is committed; the leader's open transaction is applied already."""
-        if not self.writer.takes(entries):
-            self.world.apply(entries)
-
-    def apply_later(self) -> None:
-        """What was handed out is kept by the open transaction; more may come."""
-        self._applying = False
-
-    def apply_now(self, entries: Sequence[Entry]) -> None:
-        """What an open transaction kept is free to be applied."""
-        self._applying = True
-        self.world.apply(entries)
 
     # What the world calls back.
 

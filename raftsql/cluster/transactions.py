@@ -197,7 +197,7 @@ class Transaction:
         seen, self._snapshot = self._snapshot, None
         if seen is not None:
             seen.close()
-            if seen.position.index < self._writer.replica.last_seen:
+            if seen.position.index < self._writer.last_seen:
                 self.end(
                     Why.SERIALIZATION,
                     "what the transaction read has been written to since; run it again",
@@ -273,12 +273,19 @@ class Transaction:
 
     def _commit_if_wished(self) -> None:
         """Commit when all statements before it have run."""
-        write = self._wish
-        if write is None or self._busy or self._steps or self.state is not State.OPEN:
+        if self._wish is None or self._busy or self._steps or self.state is not State.OPEN:
             return
         assert self.open is not None, "an open transaction has the writer"
-        self._wish = None
-        problem = self.open.problem()
+        self._busy = True
+        self._writer.world.on_database(self.open.problem, self._judged, small=self.open.is_quick)
+
+    def _judged(self, problem: Failed | None) -> None:
+        """Whether it can be committed is known."""
+        self._busy = False
+        write, self._wish = self._wish, None
+        if self.state is not State.OPEN or write is None:
+            return  # It has ended meanwhile, and its client was told.
+        assert self.open is not None, "an open transaction has the writer"
         if problem is not None:
             write.reply.result(encode(problem), 0)
             return

@@ -5,6 +5,11 @@ everything proposed before it is applied; from then on, until it ends, no other 
 log. Its statements run for real on the leader's database, and its COMMIT proposes what they did as
 one command. When that is committed, the leader only commits what it holds open; the followers
 replay it. Singles and transactions take turns, each in order of arrival, so that neither starves.
+
+While a commit is on its way, the next transaction begins upon what was done: the writer belongs to
+one client for as long as that client takes, and not for the quorum's round too. When the commit
+arrives meanwhile, the leader replays it as the followers do, and what the open transaction has done
+is done again upon it (`database.chain`).
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from typing import TYPE_CHECKING
 from raftsql.cluster.requests import Write
 from raftsql.cluster.transactions import State, Transaction
 from raftsql.raft.messages import Entry
-from raftsql.raft.ready import Proposed, Refused
+from raftsql.raft.ready import Refused
 from raftsql.sql.commands import CommandKind, Settings, Why, seal
 
 if TYPE_CHECKING:
@@ -27,6 +32,8 @@ IDLE_MS_MAX = 15_000
 """A transaction that holds the writer and says nothing for so long is rolled back."""
 READING_IDLE_MS_MAX = 60_000
 """One that only reads keeps nobody waiting, but the moment it sees keeps the WAL growing."""
+CHAIN_MAX = 8
+"""Transactions whose commits are on their way, upon which another may begin."""
 WAITING_MAX = 4_096
 """Transactions that wait for the writer; one more is told that the node is overloaded."""
 
@@ -40,8 +47,10 @@ class Writer:
         self.world = replica.world
         self._waiting: deque[Transaction] = deque()
         self._open: Transaction | None = None
-        self._held: list[Entry] = []
-        """Committed entries that came while a transaction was open; applied when it ends."""
+        self._sealed: deque[Transaction] = deque()
+        """Those whose commits are on their way, in the order of the log."""
+        self._may_follow = False
+        """Whether the newest of them may be built upon."""
         self._singles_turn = False
         self._closed = False
         """The lead is being handed over: nothing new may open."""
@@ -57,6 +66,12 @@ class Writer:
     def waiting_count(self) -> int:
         """Transactions that wait for the writer."""
         return len(self._waiting)
+
+    @property
+    def last_seen(self) -> int:
+        """Index of the last entry whose changes the next transaction would see."""
+        last = self._sealed[-1].place if self._sealed else None
+        return self.replica.last_seen if last is None else last.first
 
     @property
     def is_busy(self) -> bool:
@@ -102,13 +117,14 @@ class Writer:
             self._try_open()
 
     def _try_open(self) -> None:
-        """Give the writer to the next in the queue, once all that was proposed is applied."""
-        replica, log = self.replica, self.replica.node.log
+        """Give the writer to the next in the queue, once all that was proposed is applied, or is
+        what it may be built upon."""
+        replica = self.replica
         if self._open is not None or not self._waiting or not replica.leads:
             return
         if self._singles_turn and replica.proposals.gathered:
             return
-        if log.applied != log.last.index:
+        if not self._may_open(self._waiting[0]):
             return
         transaction = self._waiting.popleft()
         self._open = transaction
@@ -116,11 +132,25 @@ class Writer:
             partial(self.world.machine.begin, transaction.settings), transaction.opened
         )
 
+    def _may_open(self, transaction: Transaction) -> bool:
+        log = self.replica.node.log
+        if not self._sealed:
+            return log.applied == log.last.index
+        newest = self._sealed[-1]
+        assert newest.place is not None, "what was sealed has its place in the log"
+        return (
+            self._may_follow
+            and len(self._sealed) < CHAIN_MAX
+            and newest.settings == transaction.settings
+            and newest.place.first == log.last.index
+        )
+
     # The end of a transaction.
 
     def propose(self, transaction: Transaction, write: Write) -> None:
         """Put what the open transaction did into the log."""
         assert transaction is self._open, "only the transaction that has the writer commits"
+        assert transaction.open is not None, "the transaction that has the writer is open"
         replica = self.replica
         payload = seal(
             CommandKind.TRANSACTION,
@@ -140,56 +170,82 @@ class Writer:
             return
         transaction.place = place
         replica.proposals.proposed([write], place)
-
-    def takes(self, entries: Sequence[Entry]) -> bool:
-        """Keep committed entries while a transaction is open: its own ends it."""
-        if self._open is None:
-            return False
-        self._held.extend(entries)
-        place = self._open.place
-        if place is None or self._held[-1].index < place.first:
-            self.replica.apply_later()
-        else:
-            self._commit(self._open, place)
-        return True
-
-    def _commit(self, transaction: Transaction, place: Proposed) -> None:
-        """Its entry is committed; what came behind it in the log is applied after it."""
-        count = place.first - self._held[0].index + 1
-        mine, self._held = self._held[:count], self._held[count:]
-        assert mine[-1].term == place.term, "only the leader of that term holds it open"
-        transaction.state = State.ENDED
-        assert transaction.open is not None, "a transaction that committed was open"
+        self._open, self._singles_turn = None, True
+        self._sealed.append(transaction)
+        self._may_follow = False
         self.world.on_database(
-            partial(transaction.open.commit, mine),
-            partial(self.replica.applied, mine),
-            small=transaction.is_small,
+            partial(transaction.open.seal, place.first, payload),
+            partial(self._was_sealed, transaction),
         )
 
+    def _was_sealed(self, transaction: Transaction, may_follow: bool) -> None:
+        if self._sealed and self._sealed[-1] is transaction:
+            self._may_follow = may_follow
+            self._try_open()
+
+    def apply(self, entries: Sequence[Entry]) -> None:
+        """Apply what is committed, beside the transactions that are open or sealed."""
+        world = self.world
+        if self._open is None and not self._sealed:
+            world.apply(entries)
+        elif self._open is None and len(self._sealed) == 1 and self._reaches(entries):
+            self._commit(self._sealed[0], entries)
+        else:
+            machine = world.machine
+            unwind = partial(machine.unwind, entries[-1].index)
+            world.on_database(unwind, _nothing, small=machine.is_quick_to_unwind)
+            world.apply(entries)
+
+    def _reaches(self, entries: Sequence[Entry]) -> bool:
+        place = self._sealed[0].place
+        return place is not None and entries[-1].index >= place.first
+
+    def _commit(self, transaction: Transaction, entries: Sequence[Entry]) -> None:
+        """Its entry is committed, and nothing was built upon it; what came behind it in the log is
+        applied after it."""
+        place = transaction.place
+        assert transaction.open is not None, "a sealed one was open"
+        assert place is not None, "and has its place in the log"
+        count = place.first - entries[0].index + 1
+        mine, rest = entries[:count], entries[count:]
+        assert mine[-1].term == place.term, "only the leader of that term holds it open"
+        self._may_follow = False
+        applied = self.replica.applied_part if rest else self.replica.applied
+        self.world.on_database(
+            partial(transaction.open.commit, mine),
+            partial(applied, mine),
+            small=transaction.is_small,
+        )
+        if rest:
+            self.world.apply(rest)
+
     def ended(self, transaction: Transaction) -> None:
-        """The transaction is over without a commit: let the next one go on."""
+        """The transaction is over without a commit that is known of: let the next one go on."""
         self._all.pop(transaction, None)
         if transaction in self._waiting:
             self._waiting.remove(transaction)
-        if transaction is not self._open or transaction.open is None:
+        if transaction.open is None:
             return  # It never had the writer, or is just being given it and will come back here.
-        self._open = None
-        self._singles_turn = True
+        if transaction is self._open:
+            self._open = None
+            self._singles_turn = True
+        elif transaction in self._sealed:
+            self._sealed.remove(transaction)
+        else:
+            return
         self.world.on_database(transaction.open.roll_back, _nothing, small=transaction.is_small)
-        if self._held:
-            held, self._held = self._held, []
-            self.replica.apply_now(held)
         self._try_open()
 
     def applied(self) -> None:
         """Everything handed out so far is applied: perhaps somebody's turn has come."""
-        if self._open is not None and self._open.state is State.ENDED:
-            self._all.pop(self._open, None)
-            self._open = None
-            self._singles_turn = True
-            if self._held:
-                held, self._held = self._held, []
-                self.replica.apply_now(held)
+        applied = self.replica.node.log.applied
+        while self._sealed:
+            transaction = self._sealed[0]
+            if transaction.place is None or transaction.place.first > applied:
+                break
+            self._sealed.popleft()
+            transaction.state = State.ENDED
+            self._all.pop(transaction, None)
         self._try_open()
 
     def lead_lost(self) -> None:

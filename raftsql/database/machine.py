@@ -24,6 +24,7 @@ from typing import Final
 import apsw
 
 from raftsql.database import fuel, text
+from raftsql.database.chain import Chain
 from raftsql.database.errors import DatabaseDamaged, MachineStopped, RunAlone, TakesLonger, stop_for
 from raftsql.database.headers import (
     COMMAND,
@@ -54,7 +55,7 @@ class Machine:
         """Set when `apply` ended early: deal with it, then apply the rest."""
         self._writer = writer
         self._stopped = False
-        self._transaction: OpenTransaction | None = None
+        self._chain = Chain(writer)
 
     @classmethod
     def open(cls, path: Path, *, vfs: str = "") -> Machine:
@@ -94,8 +95,8 @@ class Machine:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether an interactive transaction is open."""
-        return self._transaction is not None
+        """Whether SQLite's transaction is held open for interactive ones."""
+        return bool(self._chain.members) and not self._chain.torn
 
     @property
     def clock_ms(self) -> int:
@@ -120,7 +121,7 @@ class Machine:
         `patience` units of fuel, TakesLonger has the answers of what was applied, and the rest may
         be applied again, with more patience.
         """
-        assert self._transaction is None, "entries can't be applied beside an open transaction"
+        assert not self.in_transaction, "entries can't be applied beside an open transaction"
         if self._stopped:
             raise MachineStopped("the machine has stopped")
         self.marker = None
@@ -253,7 +254,7 @@ class Machine:
 
     def pass_over(self, entry: Entry) -> None:
         """Move past a RESTORE that must not be done, as `restore.answered` said."""
-        assert self._transaction is None, "entries can't be applied beside an open transaction"
+        assert not self.in_transaction, "entries can't be applied beside an open transaction"
         if self._stopped:
             raise MachineStopped("the machine has stopped")
         self._follows(entry)
@@ -270,17 +271,25 @@ class Machine:
             raise
 
     def begin(self, settings: Settings) -> OpenTransaction:
-        """Open an interactive transaction; nothing else is applied until it has ended."""
-        assert self._transaction is None, "one transaction at a time is the writer's"
+        """Open an interactive transaction, upon the sealed ones if there are any; nothing else is
+        applied until they have ended, or are unwound."""
         if self._stopped:
             raise MachineStopped("the machine has stopped")
-        self._transaction = OpenTransaction(self._writer, settings, self.apply, self._ended)
-        return self._transaction
+        return OpenTransaction(self._writer, self._chain, settings, self.apply, self.close)
 
-    def _ended(self, *, stopped: bool) -> None:
-        self._transaction = None
-        if stopped:
+    def unwind(self, upto: int) -> None:
+        """Leave SQLite's transaction, so that entries up to this one can be applied. Sealed
+        transactions among them are theirs; the others are done again when they go on."""
+        try:
+            self._chain.unwind(upto)
+        except apsw.Error as error:
             self.close()
+            raise stop_for(self.path, error) from error
+
+    @property
+    def is_quick_to_unwind(self) -> bool:
+        """Whether what is unwound now can be done again in no time."""
+        return self._chain.is_quick
 
 
 def _shares(entry: Entry) -> bool:

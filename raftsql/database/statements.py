@@ -285,6 +285,7 @@ class Statements:
         self.watch(on=True)
         self.rowids.reached = False
         if plan is not None:
+            self.guard.moves_savepoints = False
             if self.rights is not None:
                 self._check(plan.uses)
             if plan.leaps:

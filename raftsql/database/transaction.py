@@ -1,32 +1,33 @@
 """An interactive transaction: a client's statements run for real on the leader's writer.
 
 The client sees its own writes, counts and errors at once, and nobody else's. What it did becomes
-the body of one command (`steps`); when that command is committed by the cluster, `commit` ends
-the SQLite transaction as the application of its entry, while the other nodes replay the steps and
-compare. If it does not come to that, `roll_back` leaves no trace; should the entry be committed
-after all, it arrives through the log as any other.
+the body of one command (`steps`), and nothing can be added to it any more (`seal`). When that
+command is committed by the cluster, `commit` ends the SQLite transaction as the application of its
+entry, while the other nodes replay the steps and compare; or, where another transaction was begun
+upon it meanwhile, it is replayed here too (`chain`). If it does not come to that, `roll_back`
+leaves no trace; should the entry be committed after all, it arrives through the log as any other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final, Protocol
+from typing import Final
 
 import apsw
 import msgspec
 
 from raftsql.database import many, text
+from raftsql.database.chain import Chain
 from raftsql.database.errors import MachineStopped, TakesLonger, stop_for
-from raftsql.database.fuel import ENDLESS, exact
-from raftsql.database.headers import COMMAND, MEMBERSHIP, header_of
-from raftsql.database.replay import TRANSACTION_DONE, run_step
+from raftsql.database.fuel import exact
+from raftsql.database.headers import COMMAND, MEMBERSHIP, Header, header_of
+from raftsql.database.replay import TRANSACTION_DONE
 from raftsql.database.statements import COMMAND_ERRORS
 from raftsql.database.writer import Writer
 from raftsql.raft.messages import Entry
 from raftsql.sql.commands import (
     Batch,
-    CommandKind,
     Done,
     Failed,
     Refusal,
@@ -56,38 +57,38 @@ TOO_LONG: Final = Failed(
 
 
 Apply = Callable[[Sequence[Entry]], list[bytes | None]]
-
-
-class Ended(Protocol):
-    """Tells the machine that the writer is free again, or that it must stop."""
-
-    def __call__(self, *, stopped: bool) -> None: ...
+Stop = Callable[[], None]
+"""Tells the machine that it must stop."""
 
 
 class OpenTransaction:
     """A transaction from its BEGIN to its COMMIT or ROLLBACK."""
 
-    def __init__(self, writer: Writer, settings: Settings, apply: Apply, ended: Ended) -> None:
+    def __init__(
+        self, writer: Writer, chain: Chain, settings: Settings, apply: Apply, stop: Stop
+    ) -> None:
         self._writer = writer
+        self._chain = chain
         self._apply = apply
-        self._ended = ended
+        self._stop = stop
         self._steps: list[Step] = []
         self._clock_ms = writer.clock_ms
-        self._settings = int(settings)
+        self.settings = int(settings)
         self.is_long = False
         """Whether a statement took longer than a caller in a hurry has patience for."""
-        self._torn = False
-        """Whether a statement that took too long has taken the others with it, for now."""
         self.aborted = False
         """Whether an error has ended it; all that is left is `roll_back`."""
         self.is_open = True
+        self.is_sealed = False
+        """Whether its command is in the log: nothing can be added to it."""
+        self.index = 0
+        """Where its command stands in the log, once sealed."""
+        self._header: Header | None = None
+        self.is_noted = False
+        """Whether its session remembers it, within the open SQLite transaction."""
+        self._moves_savepoints = False
         with self._guarded():
-            self._begin()
-
-    def _begin(self) -> None:
-        self._writer.begin(self._settings)
-        self._writer.statements.reset_counters()
-        self._writer.guard.savepoints = True
+            chain.join(self)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -99,13 +100,22 @@ class OpenTransaction:
             raise
         except BaseException as error:
             self.is_open = False
-            self._ended(stopped=True)
+            self._stop()
             own = error.__cause__ if isinstance(error, MachineStopped) else error
             if isinstance(own, apsw.Error):
                 raise stop_for(self._writer.path, own) from error
             raise
         finally:
             text.end(token)
+
+    @property
+    def _goes_on(self) -> bool:
+        return self.is_open and not self.is_sealed
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether it can go on without doing much again."""
+        return not self._chain.torn or self._chain.is_quick
 
     @property
     def step_count(self) -> int:
@@ -128,7 +138,7 @@ class OpenTransaction:
         TakesLonger when it burns more than `patience` units, or once it is `unwanted`: then it has
         not run, and may be run again, which is where all that it takes is done.
         """
-        assert self.is_open, "the transaction has ended"
+        assert self._goes_on, "the transaction has ended"
         if self.aborted:
             return ABORTED
         if len(self._steps) >= STEPS_MAX:
@@ -136,10 +146,7 @@ class OpenTransaction:
         self._clock_ms = max(self._clock_ms, clock_ms)
         meter = self._writer.meter
         with self._guarded():
-            if self._torn:
-                meter.wait(patience)
-                meter.hurry()
-                self._mend()
+            self._mend(patience)
             meter.wait(patience)
             meter.unwanted = unwanted
             try:
@@ -157,19 +164,15 @@ class OpenTransaction:
         interrupted in a write: then it waits to be mended, where there is time. The earlier rows
         of a batch are undone with it in any case."""
         if whole or not self._writer.connection.in_transaction:
-            self._torn = True
-            self._writer.roll_back()
+            self._chain.unwind()
 
-    def _mend(self) -> None:
-        """Do again what was done before the statement that took too long, as replicas will."""
-        writer = self._writer
-        clock_ms = writer.clock_ms
-        self._begin()
-        writer.meter.start(ENDLESS)
-        for number, step in enumerate(self._steps, start=1):
-            run_step(writer, number, step)
-        writer.clock_ms = clock_ms  # It moves when the transaction is committed, and not before.
-        self._torn = False
+    def _mend(self, patience: int | None) -> None:
+        """Do again what is not there; TakesLonger where that takes too long for the caller."""
+        if self._chain.torn and not self._chain.is_quick:
+            self._writer.meter.wait(patience)
+            self._writer.meter.hurry()
+        self._writer.meter.wait(None)
+        self._chain.mend()
 
     def _execute(self, statement: Statement | Batch, seed: int, fuel: int) -> Done | Failed:
         writer = self._writer
@@ -182,6 +185,7 @@ class OpenTransaction:
         except COMMAND_ERRORS as error:
             answer, reads = self._failure(error, statement), False
         self.is_long = self.is_long or writer.meter.burnt > LONG_UNITS
+        self._moves_savepoints |= writer.guard.moves_savepoints
         if not reads and not self.aborted:
             changes = writer.statements.changed_since(before)
             self._note(statement, seed, changes, failed=isinstance(answer, Failed))
@@ -213,8 +217,7 @@ class OpenTransaction:
 
     def _abort(self) -> None:
         self.aborted = True
-        self._writer.guard.savepoints = False
-        self._writer.roll_back()
+        self._chain.unwind()
 
     def _note(self, statement: Statement | Batch, seed: int, changes: int, *, failed: bool) -> None:
         clock_ms = self._clock_ms
@@ -228,57 +231,97 @@ class OpenTransaction:
         """The body of the command that makes this happen on every node."""
         return Transaction(self._steps)
 
-    def problem(self) -> Failed | None:
+    def problem(self, *, patience: int | None = None) -> Failed | None:
         """Why COMMIT would fail now; to be asked before proposing. It leaves things as they are."""
-        assert self.is_open, "the transaction has ended"
-        assert not self._torn, "the statement that took too long was not run again"
-        return ABORTED if self.aborted else self._writer.statements.unresolved()
+        assert self._goes_on, "the transaction has ended"
+        if self.aborted:
+            return ABORTED
+        with self._guarded():
+            self._mend(patience)
+            return self._writer.statements.unresolved()
+
+    def seal(self, index: int, payload: bytes) -> bool:
+        """Its command has this place in the log; whether another may begin upon what it did.
+
+        Not when the database has to be left in between, for the next one to see what it would see
+        on any other node: after a change of the schema, or of what full-text tables gather; nor
+        when its session may refuse it, nor when doing it again would take long.
+        """
+        self.is_sealed, self.index = True, index
+        self._header = header = header_of(payload)
+        chain, writer = self._chain, self._writer
+        if chain.torn or not chain.is_quick or self._moves_savepoints:
+            return False
+        if writer.statements.stale or writer.statements.gathering:
+            return False
+        if header.session:
+            known = writer.sessions.known(header.session, header.sequence, header.floor)
+            if known is not None:
+                return False
+        self.note()
+        self.is_noted = True
+        return True
+
+    def note(self) -> None:
+        """Move the log's clock, and let the session remember that this has happened."""
+        header = self._header
+        assert header is not None, "what is noted was sealed"
+        clock_ms = self._writer.hear(max(header.clock_ms, self._clock_ms))
+        if header.session:
+            self._writer.sessions.note(
+                self.index,
+                header.session,
+                header.sequence,
+                header.floor,
+                clock_ms,
+                TRANSACTION_DONE,
+            )
 
     def roll_back(self) -> None:
         """End it without a trace."""
         if not self.is_open:
             return
-        with self._guarded():
-            self._writer.guard.savepoints = False
-            self._writer.roll_back()
         self.is_open = False
-        self._ended(stopped=False)
+        if self not in self._chain.members:
+            return  # It was left to the log.
+        with self._guarded():
+            self._chain.leave(self)
 
     def commit(self, entries: Sequence[Entry]) -> list[bytes | None]:
-        """End it as the application of its entry, the last of `entries`.
+        """End it as the application of its entry, the last of `entries`; no other has begun upon
+        it.
 
         Only entries that are no commands may come before it.
         """
-        assert self.is_open, "the transaction has ended"
-        assert not self.aborted, "nothing is left to commit"
-        assert not self._torn, "the statement that took too long was not run again"
+        assert self.is_sealed, "only what was sealed can be committed"
+        assert self._chain.members == [self], "others live in the same SQLite transaction"
         *earlier, entry = entries
-        header = header_of(entry.payload)
-        assert header.kind == CommandKind.TRANSACTION, "the entry is another command's"
+        assert entry.index == self.index, "the entry is another command's"
         writer = self._writer
-        known = writer.sessions.known(header.session, header.sequence, header.floor)
-        if header.session and known is not None:
+        if self._chain.torn or not self._note_once():
             # The write happened before, or its session is gone: what other nodes do with the entry
             # has to be done here, and that is not to apply it.
             self.roll_back()
             return self._apply(entries)
         with self._guarded():
-            writer.guard.savepoints = False
             self._take(earlier)
-            clock_ms = writer.hear(max(header.clock_ms, self._clock_ms))
-            if header.session:
-                writer.sessions.note(
-                    entry.index,
-                    header.session,
-                    header.sequence,
-                    header.floor,
-                    clock_ms,
-                    TRANSACTION_DONE,
-                )
+            writer.guard.savepoints = False
             writer.commit(entry)
         self.is_open = False
-        self._ended(stopped=False)
+        self._chain.clear()
         return [None] * len(earlier) + [TRANSACTION_DONE]
+
+    def _note_once(self) -> bool:
+        """Whether it is noted now; not when its session refuses it."""
+        header = self._header
+        assert header is not None, "it was sealed"
+        if self.is_noted:
+            return True
+        known = self._writer.sessions.known(header.session, header.sequence, header.floor)
+        if header.session and known is not None:
+            return False
+        self.note()
+        return True
 
     def _take(self, earlier: Sequence[Entry]) -> None:
         for entry in earlier:

@@ -149,4 +149,3 @@ class Writer:
             self.connection.execute("ROLLBACK")
         self.statements.gathering = False
         self.statements.refresh()
-        self.statements.read_schema()

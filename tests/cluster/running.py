@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -118,9 +118,15 @@ class Alone:
 
     async def until_leads(self) -> None:
         """Wait for the node's own election."""
-        async with asyncio.timeout(SECONDS_MAX):
-            while not self.runner.replica.leads or self.runner.node.log.applied < 2:  # noqa: ASYNC110
-                await asyncio.sleep(0.001)
+        runner = self.runner
+        await until(lambda: runner.replica.leads and runner.node.log.applied >= 2)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for a condition."""
+    async with asyncio.timeout(SECONDS_MAX):
+        while not holds():  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
 
 
 def opened(folder: Path) -> Stores:

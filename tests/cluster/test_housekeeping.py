@@ -5,9 +5,15 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from raftsql.cluster import housekeeping
 from raftsql.cluster.housekeeping import LogBounds
+from raftsql.cluster.transactions import Step
+from raftsql.database.installation import beside
+from raftsql.sql.commands import Settings, Statement
 from raftsql.storage.journal import SEGMENT_BYTES
-from tests.cluster.running import running
+from tests.cluster.running import Awaited, running, until
 
 
 async def test_the_log_is_shortened_to_its_tail_and_a_restart_finds_all_rows(
@@ -64,3 +70,25 @@ async def test_a_log_of_large_entries_is_shortened_by_its_bytes(tmp_path: Path) 
         await node.write("INSERT INTO t VALUES (2)")
         assert node.runner.node.log.base.index > 0
         assert journal.size <= bounds.bytes_max // 4 + SEGMENT_BYTES
+
+
+async def test_the_wal_starts_over_while_transactions_leave_no_gap(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "WAL_BYTES_MAX", 1 << 20)
+    async with running(tmp_path / "d") as node:
+        await node.write("CREATE TABLE t (x)")
+        await node.write("INSERT INTO t VALUES (?)", b"x" * (2 << 20))
+        transaction = node.runner.replica.writer.begin(Settings.FOREIGN_KEYS, immediate=True)
+        reply = Awaited()
+        transaction.execute(Step([Statement("INSERT INTO t VALUES (1)", None)], 10, reply), None)
+        await reply.future
+        wal = beside(node.runner.stores.database, "-wal")
+        assert wal.stat().st_size > 1 << 20
+        compacting = node.runner.housekeeping.compact()
+        assert compacting is not None
+        await compacting
+        await until(lambda: wal.stat().st_size == 0)
+        again = Awaited()
+        transaction.execute(Step([Statement("SELECT count(*) FROM t", None)], 10, again), None)
+        assert (await again.future).rows == [[2]], "it goes on as if nothing had been"

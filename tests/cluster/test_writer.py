@@ -6,7 +6,7 @@ import pytest
 
 from raftsql.cluster import writer as writer_module
 from raftsql.raft.membership import AddMember
-from raftsql.sql.commands import Why
+from raftsql.sql.commands import Settings, Why
 from tests.cluster.stage import Stage, command, noop
 
 
@@ -91,15 +91,99 @@ def test_a_rollback_frees_the_writer(alone: Stage) -> None:
     assert alone.rows("SELECT y FROM t") == [["stays"]]
 
 
-def test_the_writer_is_free_again_when_its_commit_is_applied(leader: Stage) -> None:
+def test_the_writer_is_free_again_while_the_commit_is_on_its_way(leader: Stage) -> None:
     first, second = leader.begin(), leader.begin()
     first.execute("INSERT INTO t (y) VALUES ('a')")
-    waiting = second.execute("INSERT INTO t (y) VALUES ('b')")
+    waiting = second.execute("INSERT INTO t (y) SELECT y || 'b' FROM t RETURNING y")
     answer = first.commit()
-    assert (first.state, answer.times, waiting.times) == ("committing", 0, 0)
+    assert (first.state, answer.times) == ("committing", 0)
+    assert waiting.done.rows == [["ab"]], "it sees what is on its way"
+    assert leader.rows("SELECT y FROM t") == [], "and nobody else does"
     leader.settle()
     assert answer.done.changes == -1
+    assert leader.rows("SELECT y FROM t") == [["a"]], "what was built upon it is not committed"
+    assert second.commit().times == 0
+    leader.settle()
+    assert leader.rows("SELECT y FROM t") == [["a"], ["ab"]]
+    assert leader.world.machine.applied == leader.node.log.last
+
+
+def test_only_so_many_commits_are_on_their_way_at_once(
+    leader: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "CHAIN_MAX", 2)
+    clients = [leader.begin() for _ in range(3)]
+    heard = [client.execute("INSERT INTO t (y) VALUES (1)") for client in clients]
+    answers = [clients[0].commit(), clients[1].commit()]
+    assert [one.times for one in heard] == [1, 1, 0]
+    leader.settle()
+    assert [answer.done.changes for answer in answers] == [-1, -1]
+    assert [one.times for one in heard] == [1, 1, 1]
+
+
+def test_a_write_behind_a_commit_comes_before_the_next_transaction(leader: Stage) -> None:
+    first, second = leader.begin(), leader.begin()
+    first.execute("INSERT INTO t (y) VALUES ('t1')")
+    single = leader.write("INSERT INTO t (y) VALUES ('s')")
+    waiting = second.execute("SELECT y FROM t", "INSERT INTO t (y) SELECT max(y) || '2' FROM t")
+    first.commit()
+    leader.pump()
+    assert (single.times, waiting.times) == (0, 0), "it is in the log, and must be applied first"
+    leader.settle()
+    assert single.done.changes == 1
+    assert waiting.times == 1
+    second.commit()
+    leader.settle()
+    assert leader.rows("SELECT y FROM t ORDER BY x") == [["t1"], ["s"], ["t12"]]
+
+
+def test_what_it_read_before_a_commit_that_is_on_its_way_is_old(leader: Stage) -> None:
+    client = leader.begin()
+    client.select("SELECT count(*) FROM t")
+    leader.settle()
+    other = leader.begin()
+    other.execute("INSERT INTO t (y) VALUES ('other')")
+    waiting = client.execute("INSERT INTO t (y) VALUES ('a')")
+    other.commit()
+    assert waiting.why is Why.SERIALIZATION
+
+
+def test_other_settings_wait_until_the_commits_have_arrived(leader: Stage) -> None:
+    first, second = leader.begin(), leader.begin()
+    second.transaction.settings = Settings.FOREIGN_KEYS ^ first.transaction.settings
+    first.execute("INSERT INTO t (y) VALUES ('a')")
+    waiting = second.execute("INSERT INTO t (y) VALUES ('b')")
+    first.commit()
+    assert waiting.times == 0
+    leader.settle()
     assert waiting.done.changes == 1
+
+
+def test_a_lost_lead_takes_the_whole_chain(leader: Stage) -> None:
+    first, second, third = (leader.begin() for _ in range(3))
+    session = leader.session()
+    for client in (first, second, third):
+        client.execute("INSERT INTO t (y) VALUES ('a')")
+        if client is not third:
+            heard = client.commit(session, 1 if client is first else 2)
+    leader.lose_lead()
+    assert heard.why is Why.UNKNOWN
+    assert third.execute("SELECT 1").why is Why.TRANSACTION_GONE
+    assert leader.rows("SELECT y FROM t") == []
+    leader.replicate(noop(leader.node.log.last.index + 1, leader.node.term))
+    assert leader.rows("SELECT y FROM t") == [["a"], ["a"]], "they came through the log"
+    assert leader.world.machine.applied == leader.node.log.last
+
+
+def test_a_read_need_not_wait_for_who_built_upon_a_commit(leader: Stage) -> None:
+    first, second = leader.begin(), leader.begin()
+    first.execute("INSERT INTO t (y) VALUES ('a')")
+    second.execute("INSERT INTO t (y) VALUES ('b')")
+    first.commit()
+    read = leader.read("SELECT y FROM t")
+    leader.settle()
+    assert read.rows == [["a"]]
+    assert second.state == "open"
 
 
 def test_the_leaders_commit_and_the_followers_replay_come_to_the_same(
@@ -125,11 +209,11 @@ def test_a_membership_change_commits_while_a_transaction_is_open(leader: Stage) 
     client.execute("INSERT INTO t (y) VALUES ('a')")
     leader.replica.change(AddMember(4, "n4:1", "d4"), told.append)
     leader.settle()
-    assert told == [], "it is committed, but applied only when the transaction has ended"
+    assert told == [None]
+    assert client.execute("SELECT y FROM t").done.rows == [["a"]], "it was done again"
     answer = client.commit()
     leader.settle()
     assert answer.done.changes == -1
-    assert told == [None]
     assert leader.rows("SELECT y FROM t") == [["a"]]
     assert leader.world.machine.applied == leader.node.log.last
 

@@ -55,7 +55,9 @@ def run(open_: OpenTransaction, statement: Batch | str, **bounds: Any) -> Any:
 def committed(bench: Bench, open_: OpenTransaction) -> None:
     """End it, and let two other machines come to the same: in one go, and restarted often."""
     assert open_.problem() is None
-    open_.commit([bench.log.append(CommandKind.TRANSACTION, open_.steps())])
+    entry = bench.log.append(CommandKind.TRANSACTION, open_.steps())
+    open_.seal(entry.index, entry.payload)
+    open_.commit([entry])
     for name, at_once in (("follower", len(bench.log.entries)), ("restarted", 1)):
         path = bench.path.with_name(f"{name}.db")
         for start in range(0, len(bench.log.entries), at_once):

@@ -182,6 +182,7 @@ def test_a_long_statement_is_undone_alone_and_its_transaction_goes_on(
     assert len(steps.steps) == 6
     assert open_.problem() is None
     entry = bench.log.append(CommandKind.TRANSACTION, steps)
+    open_.seal(entry.index, entry.payload)
     open_.commit([entry])
     other = Bench(bench.path.with_name("other.db"))
     other.batch(*bench.log.entries)

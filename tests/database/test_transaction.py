@@ -30,6 +30,8 @@ class Pair:
         self.leader = Bench(folder / "leader.db")
         self.follower = Machine.open(folder / "follower.db")
         self._seed = 0
+        self.may_follow = False
+        """Whether another may begin upon what was sealed last."""
         self.both(self.leader.log.script(*TABLES))
 
     def both(self, *entries: Entry) -> None:
@@ -46,9 +48,14 @@ class Pair:
         )
 
     def commit(self, transaction: OpenTransaction, **header: Any) -> None:
-        entry = self.leader.log.append(CommandKind.TRANSACTION, transaction.steps(), **header)
+        entry = self.seal(transaction, **header)
         assert transaction.commit([entry]) == self.follower.apply([entry])
         self.check()
+
+    def seal(self, transaction: OpenTransaction, **header: Any) -> Entry:
+        entry = self.leader.log.append(CommandKind.TRANSACTION, transaction.steps(), **header)
+        self.may_follow = transaction.seal(entry.index, entry.payload)
+        return entry
 
     def check(self) -> None:
         assert dump(self.leader.path) == dump(self.follower.path)
@@ -204,8 +211,7 @@ def test_entries_that_are_no_commands_may_come_before_the_commit(pair: Pair) -> 
     log = pair.leader.log
     noop = log.plain(EntryKind.NOOP)
     membership = log.plain(EntryKind.MEMBERSHIP, b"four")
-    entry = log.append(CommandKind.TRANSACTION, open_one.steps())
-    entries = [noop, membership, entry]
+    entries = [noop, membership, pair.seal(open_one)]
     assert open_one.commit(entries) == pair.follower.apply(entries)
     assert pair.leader.machine.membership == b"four"
     pair.check()
