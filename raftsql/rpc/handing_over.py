@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from raftsql.cluster.runner import Runner
+from raftsql.raft.leader import Leader
 from raftsql.raft.messages import NOBODY, NodeId
 from raftsql.raft.ready import Refused, Why
 
@@ -24,10 +25,23 @@ async def hand_over(runner: Runner, target: NodeId, *, seconds: float) -> bool:
         await _until(lambda: not (replica.leads and replica.writer.is_busy), DRAIN_SECONDS_MAX)
         runner.node.transfer(target)
         runner.wake()
-        return await _until(lambda: replica.known_leader not in (NOBODY, runner.node.id), seconds)
+        await _until(lambda: _is_settled(runner), seconds)
+        return _has_another_leader(runner)
     finally:
         replica.writer.reopen()
         runner.wake()
+
+
+def _is_settled(runner: Runner) -> bool:
+    """Whether somebody else leads, or the core has given the transfer up and admits writes again:
+    a target that is gone must not keep clients waiting any longer."""
+    role = runner.node.role
+    still_leads = isinstance(role, Leader) and role.transferring_to == NOBODY
+    return still_leads or _has_another_leader(runner)
+
+
+def _has_another_leader(runner: Runner) -> bool:
+    return runner.replica.known_leader not in (NOBODY, runner.node.id)
 
 
 async def _until(done: Callable[[], bool], seconds: float) -> bool:
