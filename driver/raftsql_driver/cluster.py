@@ -179,7 +179,7 @@ class Cluster:
         stream = self.streams.get(step.node)
         if stream is None or stream.serial != step.serial:
             future.set_result(Lost(f"the stream to {step.node} was lost", sent=False))
-        elif hasattr(step.frame, "id"):
+        elif hasattr(step.frame, "id") and type(step.frame) is not Cancel:
             stream.submit(step.frame, future)
         else:
             stream.submit(step.frame, None)

@@ -25,7 +25,7 @@ from raftsql_driver.rows import (
     tuple_row,
 )
 from raftsql_driver.statements import Text
-from raftsql_proto.frames import Column, Fetch, Page, Release
+from raftsql_proto.frames import Cancel, Column, Fetch, Page, Release
 
 if TYPE_CHECKING:
     from raftsql_driver.convert import Converter
@@ -165,9 +165,17 @@ class BaseCursor:
 
     def _let_go(self) -> Flow[None]:
         """Tell the node that the rest of the rows is not wanted. What is known of them stays."""
-        if self._rest and self._serial:
-            yield Send(self._node, Release(self._rest), self._serial)
+        rest, ahead = self._rest, self._ahead
         self._page, self._rest, self._ahead = _EMPTY, 0, None
+        if ahead is not None and ahead.ticket.done():
+            page = yield ahead
+            rest = page.cursor if type(page) is Page else 0
+        elif ahead is not None:
+            # What names the rest is on its way: when it comes, the stream lets go of it.
+            yield Send(self._node, Cancel(ahead.frame.id), self._serial)
+            return
+        if rest and self._serial:
+            yield Send(self._node, Release(rest), self._serial)
 
     def _taken(self, number: int) -> list[Any]:
         return list(islice(self._page, number))

@@ -164,7 +164,8 @@ class Background:
         if stream is None or stream.serial != step.serial:
             ticket.set_result(Lost(f"the stream to {step.node} was lost", sent=False))
         else:
-            self.hand_over(stream, step.frame, ticket if hasattr(step.frame, "id") else None)
+            answered = hasattr(step.frame, "id") and type(step.frame) is not Cancel
+            self.hand_over(stream, step.frame, ticket if answered else None)
         return ticket
 
     def wait(self, cluster: Cluster, step: Wait) -> Any:

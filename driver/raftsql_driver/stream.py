@@ -28,7 +28,9 @@ from raftsql_proto.frames import (
     Examine,
     Hello,
     Leader,
+    Page,
     Refused,
+    Release,
     Run,
     Welcome,
     Why,
@@ -202,6 +204,9 @@ class Stream:
                     ticket = pending.pop(frame.id, None)
                     if ticket is not None and not ticket.done():
                         ticket.set_result(frame)
+                    elif type(frame) is Page and frame.cursor:
+                        # Whoever asked has given up: the node need not keep the rest for them.
+                        self.submit(Release(frame.cursor), None)
         except (grpc.RpcError, asyncio.InvalidStateError, ValueError) as error:
             await self._broken(error)
         except asyncio.CancelledError:

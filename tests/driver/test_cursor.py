@@ -66,6 +66,29 @@ def test_letting_go_releases_the_rest_at_the_node() -> None:
     assert len(script.sent) == 1
 
 
+def test_letting_go_of_what_was_asked_for_ahead_takes_its_answer_into_account() -> None:
+    for answered, expected in ((None, f.Cancel), (page([3], cursor=12), f.Release)):
+        script = Script()
+        cursor = reading(script, [1], cursor=10)
+        script.play(cursor._next_page(5.0, script.clock), page([2], cursor=11))
+        assert cursor._ahead is not None
+        cursor._ahead.ticket = Ticket(answered)
+        script.play(cursor._let_go(), *([] if answered is None else [answered]))
+        last = script.sent[-1].frame
+        assert type(last) is expected
+        assert answered is None or last == f.Release(12)
+
+
+class Ticket:
+    """Of an answer that is there, or not yet."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def done(self) -> bool:
+        return self.answer is not None
+
+
 def test_a_row_factory_sees_the_description() -> None:
     base = BaseCursor(Row, 0)
     base._take(look_at("SELECT x"), Answered(None, page([1]), 1, "a:1", 5))

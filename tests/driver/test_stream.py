@@ -39,6 +39,22 @@ async def test_answers_find_their_requests(server: FakeServer) -> None:
     await stream.close()
 
 
+async def test_rows_that_nobody_waits_for_any_more_are_let_go(server: FakeServer) -> None:
+    stream = await opened(server)
+    ticket = future()
+    body = f.encode(f.Statement("SELECT 1 UNION ALL SELECT 2 UNION ALL SELECT 3", []))
+    stream.submit(f.Run(1, f.Work.EXECUTE, body, page_rows=1), ticket)
+    ticket.cancel()
+    other = future()
+    stream.submit(question(2), other)
+    await other
+    last = future()
+    stream.submit(question(3), last)
+    await last
+    assert server.seen["Release"] == 1
+    await stream.close()
+
+
 async def test_a_message_is_closed_when_it_is_long_enough(server: FakeServer) -> None:
     stream = await opened(server)
     half = MESSAGE_BYTES_MAX // 2
