@@ -85,25 +85,25 @@ class Web:
             )
         except OSError as error:
             raise OSError(error.errno, f"--http {address} can't be had: {error.strerror}") from None
-        self._console = _console(host)
+        self.console = _console(host)
         config = uvicorn.Config(
-            application(host, metrics, self._console),
+            application(host, metrics, self.console),
             log_config=None,
             log_level="warning",
             access_log=False,
             lifespan="off",
             server_header=False,
-            limit_concurrency=CONNECTIONS_MAX if self._console is None else PAGES_MAX,
+            limit_concurrency=CONNECTIONS_MAX if self.console is None else PAGES_MAX,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
-        self._tls = None if self._console is None else _tls(config, host.settings)
+        self._tls = None if self.console is None else _tls(config, host.settings)
         self._server = _Embedded(config)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Serve from now on."""
-        if self._console is not None:
-            self._console.start()
+        if self.console is not None:
+            self.console.start()
         self._task = asyncio.create_task(self._serve())
         if self._tls is not None:
             self._tls.start()
@@ -120,8 +120,8 @@ class Web:
         self._server.should_exit = True
         if self._tls is not None:
             self._tls.close()
-        if self._console is not None:
-            await self._console.close()
+        if self.console is not None:
+            await self.console.close()
         if self._task is not None:
             await self._task
         self._socket.close()

@@ -109,6 +109,7 @@ class Work:
         self.pieces = pieces
         self.running = Running()
         self._closed = False
+        self._ended: dict[str, Any] = {}
         self.name = given.id or f"unnamed-{id(self)}"
         self.open: OpenTransaction | None = None
         self.parameters = cells.parameters(given.parameters)
@@ -139,26 +140,31 @@ class Work:
         return work
 
     async def lines(self) -> AsyncGenerator[bytes, None]:
-        """All that the page gets, as lines of JSON."""
+        """All that the page gets, as lines of JSON. When it reads the last one, the query's name is
+        free again, and so is what it held."""
+        last = len(self.pieces) - 1
         for number, piece in enumerate(self.pieces):
-            if len(self.pieces) > 1:
+            if last:
                 shown = piece.text[: cells.TEXT_MAX]
                 yield cells.line({"statement": number, "sql": shown})
             try:
                 async with aclosing(self.statement(piece)) as lines:
                     async for line in lines:
                         yield line
+                end = {"end": self._ended | {"transaction": await self._state()}}
             except Problem as problem:
-                told = problem.told()
-            else:
-                continue
-            yield cells.line({"error": {**told, "transaction": await self._state()}})
-            return
-        if not self.pieces:
-            yield cells.line({"end": await self._end(0, None, perf_counter())})
+                end = {"error": problem.told() | {"transaction": await self._state()}}
+            if number == last or "error" in end:
+                await self.close()
+                yield cells.line(end)
+                return
+            yield cells.line(end)
+        end = {"end": self._end_of(0, None, perf_counter()) | {"transaction": await self._state()}}
+        await self.close()
+        yield cells.line(end)
 
     async def statement(self, piece: Piece) -> AsyncGenerator[bytes, None]:
-        """One statement's columns, rows and end; or the Problem that it has."""
+        """One statement's columns and rows, with its end left in `_ended`; or its Problem."""
         began = perf_counter()
         cursor, count = self.connection.cursor(), 0
         try:
@@ -176,10 +182,7 @@ class Work:
             raise self._cancelled(piece) from None
         except Error as error:
             raise of_error(error, piece.text, piece.start) from error
-        end = await self._end(count, cursor, began)
-        if self.given.limit is not None and count >= self.given.limit:
-            end["more"] = True
-        yield cells.line({"end": end})
+        self._ended = self._end_of(count, cursor, began)
 
     async def _encoded(self, rows: list[Any]) -> AsyncGenerator[bytes, None]:
         """Rows as lines, with a rest after each."""
@@ -229,15 +232,16 @@ class Work:
             "it was cancelled, and may have been carried out all the same: look at the data",
         )  # fmt: skip
 
-    async def _end(self, rows: int, cursor: AsyncCursor | None, began: float) -> dict[str, Any]:
+    def _end_of(self, rows: int, cursor: AsyncCursor | None, began: float) -> dict[str, Any]:
         counted = cursor is not None and cursor.rowcount >= 0
-        return {
+        end = {
             "rows": rows,
             "changes": cursor.rowcount if cursor is not None and counted else None,
             "last_row": cells.cell(cursor.lastrowid) if cursor is not None and counted else None,
             "seconds": round(perf_counter() - began, 6),
-            "transaction": await self._state(),
         }
+        is_cut = self.given.limit is not None and rows >= self.given.limit
+        return end | {"more": True} if is_cut else end
 
     async def _state(self) -> str | None:
         """The name of the transaction that is open now; one that the text began gets one here."""
