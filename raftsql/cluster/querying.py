@@ -36,6 +36,10 @@ def _at_once() -> bool:
 IN_PLACE = Limits(ROWS_MAX, BYTES_MAX, _at_once)
 """Cut at the first look at the clock, which SQLite takes after about a millisecond of work."""
 
+TOGETHER_MAX = 64
+"""So many reads run in one turn of the loop. Then the answers leave, and heartbeats get in; clients
+ask again while the next reads run (decision 0181)."""
+
 
 class Querying:
     """The reads that run now."""
@@ -46,7 +50,10 @@ class Querying:
         self._pool = pool
 
     def run(self, reads: list[Read]) -> None:
-        """Run reads whose moment has come."""
+        """Run reads whose moment has come; what is too many for one turn, in the turns to come."""
+        if len(reads) > TOGETHER_MAX * 3 // 2:
+            self._runner.loop.call_soon(self.run, reads[TOGETHER_MAX:])
+            reads = reads[:TOGETHER_MAX]
         plain = [r for r in reads if r.snapshot is None and r.hold is None and not r.page_rows]
         if len(plain) == len(reads) and len(reads) > 1:
             self._together(reads)

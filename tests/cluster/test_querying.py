@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from raftsql.cluster.querying import Querying
+from raftsql.cluster.querying import TOGETHER_MAX, Querying
 from raftsql.cluster.requests import Read
 from raftsql.database.readers import Page
 from raftsql.sql.commands import Why
@@ -49,6 +49,19 @@ async def test_reads_that_come_together_are_answered_each_though_one_is_long(
         )
         pages = await asyncio.gather(*(reply.future for reply in replies))
         assert [decode_rows(page.rows) for page in pages] == [[[1]], [[500_000]], [[3]]]
+
+
+async def test_the_loop_has_its_turn_between_many_reads(tmp_path: Path) -> None:
+    """What is answered first leaves while the rest still runs, and heartbeats need not wait."""
+    async with running(tmp_path / "d") as node:
+        replies = [Awaited() for _ in range(3 * TOGETHER_MAX)]
+        assert isinstance(node.runner.querying, Querying)
+        node.runner.querying.run([Read("SELECT 1", None, reply) for reply in replies])
+        answered = [sum(reply.future.done() for reply in replies)]
+        while answered[-1] < len(replies):
+            await asyncio.sleep(0)
+            answered.append(sum(reply.future.done() for reply in replies))
+        assert answered == [TOGETHER_MAX, 2 * TOGETHER_MAX, 3 * TOGETHER_MAX]
 
 
 async def test_a_read_is_cut_at_its_deadline(tmp_path: Path) -> None:
