@@ -1,0 +1,114 @@
+// @ts-check
+/**
+ * What the node tells by itself: the cluster once a second, and what happens in it at once.
+ *
+ * Dispatches `cluster`, `happened` and `state` (its detail: whether the node is heard). When the
+ * stream ends, it asks why: an expired login rings the doorbell, anything else is tried again.
+ */
+
+import { ask, Refused } from './api.js';
+
+/**
+ * @typedef {object} Member
+ * @property {number} node_id
+ * @property {string} address
+ * @property {'leader' | 'follower' | 'learner' | 'candidate'} role
+ * @property {number | null} term
+ * @property {number | null} applied
+ * @property {number | null} lag
+ * @property {number | null} latency_ms
+ * @property {number | null} disk_bytes
+ * @property {number | null} memory_bytes
+ * @property {string | null} version
+ * @property {boolean} reachable
+ * @property {string | null} [console] where its own page is
+ */
+/**
+ * @typedef {object} Cluster
+ * @property {number | null} leader
+ * @property {number} term
+ * @property {number} node_id
+ * @property {Member[]} members
+ * @property {{writes: number, reads: number, write_p50_ms: number | null, write_p99_ms: number | null}} rates
+ * @property {string[]} alarms
+ */
+/** @typedef {{at_ms: number, kind: string, text: string}} Happened */
+
+const PAUSE_MS = { first: 250, most: 4000 };
+/** Without a word for so long, the node is taken for gone: it speaks every second. */
+const SILENCE_MS = 5000;
+
+export class Live extends EventTarget {
+  constructor() {
+    super();
+    /** @type {EventSource | null} */
+    this.source = null;
+    this.heard = true;
+    this.heardAt = Date.now();
+    this.pause = PAUSE_MS.first;
+    /** @type {Cluster | null} */
+    this.cluster = null;
+    this.wanted = false;
+    this.timer = 0;
+    setInterval(() => this.watch(), 1000);
+  }
+
+  /** Listen from now on. */
+  start() {
+    this.wanted = true;
+    this.stop();
+    this.wanted = true;
+    const source = new EventSource('api/events');
+    this.source = source;
+    this.heardAt = Date.now();
+    source.addEventListener('cluster', (event) => this.told('cluster', event));
+    source.addEventListener('happened', (event) => this.told('happened', event));
+    source.addEventListener('error', () => this.lost());
+  }
+
+  /** Listen no more. */
+  stop() {
+    this.wanted = false;
+    clearTimeout(this.timer);
+    this.source?.close();
+    this.source = null;
+  }
+
+  /** @param {string} name @param {MessageEvent} event */
+  told(name, event) {
+    const detail = JSON.parse(event.data);
+    this.heardAt = Date.now();
+    this.pause = PAUSE_MS.first;
+    if (name === 'cluster') this.cluster = detail;
+    this.state(true);
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+
+  /** A connection may stand open to a node that stands still. */
+  watch() {
+    if (this.source !== null && Date.now() - this.heardAt > SILENCE_MS) this.lost();
+  }
+
+  async lost() {
+    this.source?.close();
+    this.source = null;
+    if (!this.wanted) return;
+    this.state(false);
+    try {
+      await ask('GET', 'me', undefined, AbortSignal.timeout(SILENCE_MS));
+    } catch (error) {
+      // The doorbell has rung; whoever answers it starts this again.
+      if (error instanceof Refused && error.status === 401) return this.stop();
+    }
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.wanted && this.source === null && this.start(), this.pause);
+    this.pause = Math.min(this.pause * 2, PAUSE_MS.most);
+  }
+
+  /** @param {boolean} heard */
+  state(heard) {
+    if (heard === this.heard) return;
+    this.heard = heard;
+    this.dispatchEvent(new CustomEvent('state', { detail: heard }));
+  }
+}
