@@ -52,73 +52,70 @@ SETTING_PRAGMAS: Final = {
 WRITE_PRAGMAS: Final = frozenset({"APPLICATION_ID", "USER_VERSION"})
 """With a value they change the database and go through the log, as any write."""
 
-_NODE: Final = Reason(
-    "the node sets this itself, alike for every client", "leave it out, or ask without a value"
-)
-_MEANING: Final = Reason(
-    "it changes what the same statement does, on this node alone",
-    "leave it out, or ask without a value",
-)
-_FORMAT: Final = Reason(
-    "it changes the file format, which the cluster chose when it was founded",
-    "leave it out, or ask without a value",
-)
-_FILE: Final = Reason(
-    "it works on this node's own file, behind the log's back", "leave it to the node"
-)
+_NODE: Final = "the node sets this itself, alike for every client"
+_MEANING: Final = "it changes what the same statement does, on this node alone"
+_FORMAT: Final = "it changes the file format, which the cluster chose when it was founded"
+_FILE: Final = "it works on this node's own file, behind the log's back"
+_COUNTED: Final = "SQLite counts this itself"
+_LEAVE: Final = "leave it out, or ask without a value"
 
 REFUSED_PRAGMAS: Final = {
     "CASE_SENSITIVE_LIKE": Reason(
         "it changes what LIKE means, on this node alone", "use GLOB, or LIKE on lower(…)"
     ),
-    "INCREMENTAL_VACUUM": Reason(
-        "it works on this node's own file, behind the log's back",
-        "write VACUUM, which goes through the log",
-    ),
+    "INCREMENTAL_VACUUM": Reason(_FILE, "write VACUUM, which goes through the log"),
     "OPTIMIZE": Reason(
         "what it analyzes depends on what this node was asked before",
         "write ANALYZE, which goes through the log",
     ),
-    "SHRINK_MEMORY": _NODE,
-    "TEMP_STORE_DIRECTORY": _NODE,
-    "WAL_CHECKPOINT": _FILE,
+    "SHRINK_MEMORY": Reason(_NODE, "leave it out"),
+    "TEMP_STORE_DIRECTORY": Reason(_NODE, "leave it out"),
+    "WAL_CHECKPOINT": Reason(_FILE, "leave it to the node, or run `raftsql compact`"),
 }
 """Refused with and without a value."""
 
-REFUSED_TO_SET: Final = (
-    dict.fromkeys(
-        words(
-            """
-        ANALYSIS_LIMIT AUTOMATIC_INDEX BUSY_TIMEOUT CACHE_SIZE CACHE_SPILL CELL_SIZE_CHECK
-        CHECKPOINT_FULLFSYNC FULLFSYNC HARD_HEAP_LIMIT JOURNAL_MODE JOURNAL_SIZE_LIMIT
-        LOCKING_MODE MAX_PAGE_COUNT MMAP_SIZE QUERY_ONLY READ_UNCOMMITTED SECURE_DELETE
-        SOFT_HEAP_LIMIT SYNCHRONOUS TEMP_STORE THREADS TRUSTED_SCHEMA WAL_AUTOCHECKPOINT
-        """
-        ),
-        _NODE,
-    )
-    | dict.fromkeys(
-        words(
-            """
-        COUNT_CHANGES EMPTY_RESULT_CALLBACKS FULL_COLUMN_NAMES IGNORE_CHECK_CONSTRAINTS
-        LEGACY_ALTER_TABLE REVERSE_UNORDERED_SELECTS SHORT_COLUMN_NAMES
-        """
-        ),
-        _MEANING,
-    )
-    | dict.fromkeys(words("AUTO_VACUUM ENCODING PAGE_SIZE"), _FORMAT)
-    | dict.fromkeys(
-        words("DATA_VERSION FREELIST_COUNT PAGE_COUNT"),
-        Reason("SQLite counts this itself", "ask without a value"),
-    )
-    | {
-        "SCHEMA_VERSION": Reason("a wrong one corrupts what others prepared", "leave it to SQLite"),
-        "WRITABLE_SCHEMA": Reason(
-            "it opens the schema to writes that no check follows",
-            "write ALTER TABLE, CREATE and DROP",
-        ),
-    }
-)
+REFUSED_TO_SET: Final = {
+    "ANALYSIS_LIMIT": Reason(_NODE, "write ANALYZE, which goes through the log"),
+    "AUTOMATIC_INDEX": Reason(_NODE, "create the index that a query needs"),
+    "AUTO_VACUUM": Reason(_FORMAT, "write VACUUM, which goes through the log"),
+    "BUSY_TIMEOUT": Reason(_NODE, "give connect() a timeout: it bounds every wait"),
+    "CACHE_SIZE": Reason(_NODE, _LEAVE),
+    "CACHE_SPILL": Reason(_NODE, _LEAVE),
+    "CELL_SIZE_CHECK": Reason(_NODE, _LEAVE),
+    "CHECKPOINT_FULLFSYNC": Reason(_NODE, _LEAVE),
+    "COUNT_CHANGES": Reason(_MEANING, "read the cursor's rowcount, or changes()"),
+    "DATA_VERSION": Reason(_COUNTED, "ask without a value"),
+    "EMPTY_RESULT_CALLBACKS": Reason(_MEANING, "read the cursor's description"),
+    "ENCODING": Reason(_FORMAT, "leave it out: text is UTF-8"),
+    "FREELIST_COUNT": Reason(_COUNTED, "ask without a value"),
+    "FULLFSYNC": Reason(_NODE, _LEAVE),
+    "FULL_COLUMN_NAMES": Reason(_MEANING, "name the columns with AS"),
+    "HARD_HEAP_LIMIT": Reason(_NODE, _LEAVE),
+    "IGNORE_CHECK_CONSTRAINTS": Reason(_MEANING, "write rows that pass, or drop the CHECK"),
+    "JOURNAL_MODE": Reason(_NODE, "leave it out: every node has WAL, and the log before it"),
+    "JOURNAL_SIZE_LIMIT": Reason(_NODE, _LEAVE),
+    "LEGACY_ALTER_TABLE": Reason(_MEANING, "leave it out: ALTER TABLE renames in views too"),
+    "LOCKING_MODE": Reason(_NODE, "write BEGIN IMMEDIATE to be the only one who writes"),
+    "MAX_PAGE_COUNT": Reason(_NODE, "watch raftsql_database_bytes, and the disk"),
+    "MMAP_SIZE": Reason(_NODE, _LEAVE),
+    "PAGE_COUNT": Reason(_COUNTED, "ask without a value"),
+    "PAGE_SIZE": Reason(_FORMAT, _LEAVE),
+    "QUERY_ONLY": Reason(_NODE, "connect as a user whose role is read"),
+    "READ_UNCOMMITTED": Reason(_NODE, "read with consistency=stale, which waits for nobody"),
+    "REVERSE_UNORDERED_SELECTS": Reason(_MEANING, "add ORDER BY"),
+    "SCHEMA_VERSION": Reason("a wrong one corrupts what others prepared", "leave it to SQLite"),
+    "SECURE_DELETE": Reason(_NODE, "write VACUUM, and compact the log, to be rid of old rows"),
+    "SHORT_COLUMN_NAMES": Reason(_MEANING, "name the columns with AS"),
+    "SOFT_HEAP_LIMIT": Reason(_NODE, _LEAVE),
+    "SYNCHRONOUS": Reason(_NODE, "leave it out: a write is on a majority's disks, or an error"),
+    "TEMP_STORE": Reason(_NODE, _LEAVE),
+    "THREADS": Reason(_NODE, _LEAVE),
+    "TRUSTED_SCHEMA": Reason(_NODE, _LEAVE),
+    "WAL_AUTOCHECKPOINT": Reason(_NODE, "leave it to the node, or run `raftsql compact`"),
+    "WRITABLE_SCHEMA": Reason(
+        "it opens the schema to writes that no check follows", "write ALTER TABLE, CREATE and DROP"
+    ),
+}
 """Reads that may not be given a value, and why."""
 
 _TRUE: Final = frozenset({"ON", "YES", "TRUE"})
