@@ -17,8 +17,10 @@ from tests.faults import hunt
 from tests.faults.faults import FAULTS
 from tests.faults.networks import network
 from tests.faults.planted import PLANTED
-from tests.faults.report import Totals, summary, write
+from tests.faults.report import summary, write
+from tests.faults.results import load, result_of
 from tests.faults.run import Run
+from tests.faults.totals import Totals
 from tests.faults.workloads import WORKLOADS
 
 ROUND_S = 40.0
@@ -45,12 +47,18 @@ def options() -> argparse.Namespace:
     parser.add_argument("--hunt", action="store_true", help="find the planted bugs, or those")
     parser.add_argument("--weaker", action="store_true", help="see weaker levels break promises")
     parser.add_argument("--report", type=Path, default=None, help="write the reports there")
+    parser.add_argument(
+        "--summary", type=Path, default=None, help="only tell what the reports there came to"
+    )
     return parser.parse_args()
 
 
 def main() -> int:
     """Do what was asked for; the exit code."""
     chosen = options()
+    if chosen.summary is not None:
+        print(Totals(load(chosen.summary)))
+        return 0
     # Whoever ends this program ends its nodes, and gives its network back.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return _hunt(chosen) if chosen.hunt or chosen.weaker else _rounds(chosen)
@@ -96,8 +104,8 @@ def _until(end: float, seed: int, chosen: argparse.Namespace, totals: Totals) ->
                 nodes=chosen.nodes,
                 plant=chosen.plant,
             ).run()
-        print(summary(outcome), flush=True)
-        totals.add(outcome)
+        print(summary(result_of(outcome)), flush=True)
+        totals.add(result_of(outcome))
         if chosen.report is not None or outcome.violations:
             print(f"report: {write(outcome, chosen.report)}", flush=True)
         seed += 1

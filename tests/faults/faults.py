@@ -128,12 +128,12 @@ def power_failure(scene: Scene) -> None:
 
 
 def _join_up(scene: Scene) -> None:
-    scene.nodes.network.cut(set())
+    scene.nodes.cut(set())
 
 
 def _cut(scene: Scene, links: set[Link]) -> None:
     scene.note = ", ".join(f"{a}-/->{b}" for a, b in sorted(links))
-    scene.nodes.network.cut(links)
+    scene.nodes.cut(links)
 
 
 @fault("links", "one node is cut off, both ways", _join_up, weight=5)
@@ -277,6 +277,9 @@ def _remove(scene: Scene) -> None:
         scene.note += f", node {victim} removed"
         if nodes.is_up(victim):
             nodes.kill(victim)
+    else:
+        # It may have happened all the same: a leader that removes itself can't always say so.
+        nodes.notice_removed()
 
 
 @fault("members", "a node joins, and one is removed", _remove)

@@ -10,13 +10,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
 from tests.faults import clocks, disks
 from tests.faults.knobs import Knobs
+from tests.faults.lives import What, diary
 from tests.faults.network import LINKS_VARIABLE
 
+DIARY: Final = "life"
+"""The file in which a node notes what becomes of it."""
 FUEL_UNITS: Final = 1_000
 """Thousands of steps that one command may burn."""
 
@@ -30,6 +34,7 @@ def main(arguments: list[str]) -> int:
     clocks.install(knobs)
     disks.install(knobs, folder / "undo")
     give_little_fuel()
+    keep_a_diary(diary(folder / DIARY))
     if LINKS_VARIABLE in os.environ:
         dial_through(json.loads(os.environ[LINKS_VARIABLE]))
     if own[1:2] == ["--plant"]:
@@ -52,6 +57,40 @@ def give_little_fuel() -> None:
         request.__init__.__defaults__ = tuple(  # type: ignore[misc]
             FUEL_UNITS if default == DEFAULT_FUEL else default for default in given
         )
+
+
+def keep_a_diary(note: Callable[[What, str], None]) -> None:
+    """Note when it takes part, in which role, with whom, and when it gives up."""
+    from raftsql.cluster.runner import Runner
+    from raftsql.raft.ready import RoleName
+
+    start, role_changed = Runner.start, Runner.role_changed
+    applied, fail = Runner._applied, Runner.fail
+    known: list[Any] = [None]
+
+    def noted_start(self: Any, transport: Any) -> None:
+        start(self, transport)
+        note(What.SERVES, "")
+
+    def noted_role_changed(self: Any, change: Any) -> None:
+        leads = change.role is RoleName.LEADER
+        note(What.LEADS if leads else What.FOLLOWS, str(change.term))
+        role_changed(self, change)
+
+    def noted_applied(self: Any, entries: Any, answers: Any) -> None:
+        applied(self, entries, answers)
+        if self.node.membership is not known[0]:
+            known[0] = self.node.membership
+            note(What.VOTERS, ",".join(map(str, sorted(known[0].voters))))
+
+    def noted_fail(self: Any, error: BaseException) -> None:
+        note(What.ENDED, "")
+        fail(self, error)
+
+    Runner.start = noted_start  # type: ignore[method-assign]
+    Runner.role_changed = noted_role_changed  # type: ignore[method-assign]
+    Runner._applied = noted_applied  # type: ignore[method-assign]
+    Runner.fail = noted_fail  # type: ignore[method-assign]
 
 
 def dial_through(doors: dict[str, str]) -> None:

@@ -14,7 +14,9 @@ from typing import Any, Final
 from benchmarks.nodes import Nodes
 from tests.faults import disks
 from tests.faults.knobs import Knobs
-from tests.faults.network import Network
+from tests.faults.lives import Lives, What
+from tests.faults.network import Link, Network
+from tests.faults.node import DIARY
 
 WAIT_S: Final = 60.0
 """How long a healed node may take to be as far as the others."""
@@ -33,10 +35,13 @@ class FaultyNodes(Nodes):
         self.knobs: dict[int, Knobs] = {}
         self.paused: set[int] = set()
         self.removed: set[int] = set()
+        self.lives = Lives()
 
     def __exit__(self, *reason: Any) -> None:
         for number in list(self.paused):
             self.resume(number)
+        for number in self.processes:
+            self.lives.read(number, self.place(number) / DIARY)
         super().__exit__(*reason)
         for knobs in self.knobs.values():
             knobs.close()
@@ -75,6 +80,7 @@ class FaultyNodes(Nodes):
         if number > 1:
             command += ["--join", ",".join(self.addresses[:number])]
         environment = {**os.environ, **self.network.environment(number)}
+        self.lives.note(number, What.STARTED)
         with (self.folder / f"node{number}.log").open("ab") as log:
             self.processes[number] = subprocess.Popen(
                 self.network.wrap(number, command),
@@ -95,19 +101,34 @@ class FaultyNodes(Nodes):
     def pause(self, number: int) -> None:
         """Let it sleep, however busy it is."""
         self.paused.add(number)
+        self.lives.note(number, What.PAUSED)
         self.processes[number].send_signal(signal.SIGSTOP)
 
     def resume(self, number: int) -> None:
         """Wake it."""
         self.paused.discard(number)
         self.processes[number].send_signal(signal.SIGCONT)
+        self.lives.note(number, What.RESUMED)
+
+    def kill(self, number: int) -> None:
+        self.kill_all([number])
+
+    def stop(self, number: int) -> None:
+        super().stop(number)
+        self.lives.note(number, What.ENDED)
 
     def kill_all(self, numbers: list[int]) -> None:
         """All of them at one moment, as when the power goes."""
         for number in numbers:
+            self.lives.note(number, What.ENDED)
             self.processes[number].kill()
         for number in numbers:
             self.processes[number].wait()
+
+    def cut(self, links: set[Link]) -> None:
+        """Nothing passes on exactly these links, until told otherwise."""
+        self.lives.note_links(links)
+        self.network.cut(links)
 
     def lose_unsynced(self, number: int, chance: random.Random) -> int:
         """Let a dead node's disk be as after a power cut; how many writes are gone."""
@@ -138,16 +159,22 @@ class FaultyNodes(Nodes):
             for number in self.members:
                 if not self.is_up(number):
                     raise AssertionError(f"node {number} has ended: {self.last_words(number)}")
-            told = [self.status(number) for number in self.members]
-            self._notice_removed(told)
+            told = self.notice_removed()
             if all(told) and len({(one["leader"], one["applied_index"]) for one in told}) == 1:
                 return
             time.sleep(0.05)
         raise AssertionError(f"the nodes do not come together: {told}")
 
-    def _notice_removed(self, told: list[dict[str, Any]]) -> None:
-        """A removal may have happened although nobody could be told so."""
-        for number, status in zip(self.members, told, strict=True):
+    def notice_removed(self) -> list[dict[str, Any]]:
+        """What all members say of themselves. A removal may have happened although nobody could be
+        told so."""
+        told = {
+            number: self.status(number)
+            for number in self.members
+            if number not in self.paused and self.is_up(number)
+        }
+        for number, status in told.items():
             if status.get("role") == "removed":
                 self.removed.add(number)
                 self.kill(number)
+        return [told.get(number, {}) for number in self.members]

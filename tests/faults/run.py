@@ -17,6 +17,7 @@ from raftsql.server.operate import NotDone, Unreachable, call
 from raftsql_proto import admin_pb2
 from tests.faults.faults import FAULTS, Fault, Scene
 from tests.faults.history import Violation
+from tests.faults.lives import Event
 from tests.faults.network import Network
 from tests.faults.nodes import FaultyNodes
 from tests.faults.schedule import Strike, plan
@@ -50,6 +51,9 @@ class Outcome:
     network: str
     seconds: float
     plan: list[Strike]
+    nodes: int = 3
+    events: list[Event] = field(default_factory=list)
+    """What became of the nodes."""
     struck: list[Struck] = field(default_factory=list)
     workloads: list[Workload] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
@@ -88,19 +92,22 @@ class Run:
             for name in workloads or WORKLOADS
         ]
         self.outcome = Outcome(
-            seed, network.name, seconds, plan(seed, seconds, faults), workloads=chosen
+            seed, network.name, seconds, plan(seed, seconds, faults), nodes, workloads=chosen
         )
         self._began = 0.0
         self._ended = False
 
     def run(self) -> Outcome:
         """All of it; the outcome says what was found."""
-        with FaultyNodes(self.network, self._count, plant=self._plant, flags=self._flags) as nodes:
+        nodes = FaultyNodes(self.network, self._count, plant=self._plant, flags=self._flags)
+        with nodes:
             asyncio.run(self._run(nodes))
+        nodes.lives.began = self._began
+        self.outcome.events = nodes.lives.ordered()
         return self.outcome
 
     async def _run(self, nodes: FaultyNodes) -> None:
-        outcome, reached = self.outcome, Reached(list(nodes.addresses))
+        outcome, reached = self.outcome, Reached(nodes.addresses)
         connection = await reached.connect(0)
         for workload in outcome.workloads:
             await workload.prepare(connection)
@@ -188,7 +195,7 @@ def healed(nodes: FaultyNodes, begun: list[tuple[float, Fault, Scene, Struck]]) 
     finally:
         for _, fault, scene, _ in begun:
             fault.end(scene)
-        nodes.network.cut(set())
+        nodes.cut(set())
         nodes.network.lose(0)
         nodes.network.delay(set(), 0.0)
         for number in nodes.members:

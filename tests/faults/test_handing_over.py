@@ -23,11 +23,10 @@ def test_a_target_that_sleeps_does_not_keep_writes_waiting() -> None:
         leader = nodes.leader()
         target = leader % 3 + 1
         nodes.processes[target].send_signal(signal.SIGSTOP)
+        request, address = admin_pb2.TransferRequest(node=target), nodes.addresses[leader - 1]
         began = time.monotonic()
         try:
             with pytest.raises(NotDone, match="did not take over"):
-                request = admin_pb2.TransferRequest(node=target)
-                address = nodes.addresses[leader - 1]
                 call(address, lambda stub: stub.Transfer, request, 2 * TRANSFER_SECONDS_MAX)
             assert time.monotonic() - began < TRANSFER_SECONDS_MAX - 1
             connection.execute("INSERT INTO t VALUES (1)")

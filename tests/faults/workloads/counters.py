@@ -26,7 +26,7 @@ class Counters(Workload):
         super().__init__(seed, level)
         self.ledger = Ledger()
         self._found: list[str] = []
-        self._url = ""
+        self._reached = Reached([])
 
     async def prepare(self, connection: Any) -> None:
         await connection.executescript(SCHEMA)
@@ -34,15 +34,15 @@ class Counters(Workload):
         await connection.executemany("INSERT INTO counter VALUES(?, 0)", numbers)
 
     async def work(self, client: int, reached: Reached) -> None:
-        self._url = f"raftsql://{','.join(reached.addresses)}/"
-        worker = TaskWorker(client, self._url, self.ledger, self.seed)
+        self._reached = reached
+        worker = TaskWorker(client, reached.url, self.ledger, self.seed)
         await worker.work(lambda: self.stopped)
 
     async def finish(self, connection: Any) -> None:
         self._found = await asyncio.to_thread(self._anomalies)
 
     def _anomalies(self) -> list[str]:
-        connection = raftsql.connect(self._url, autocommit=True, timeout=PATIENT_S)
+        connection = raftsql.connect(self._reached.url, autocommit=True, timeout=PATIENT_S)
         try:
             return self.ledger.anomalies(connection)
         finally:

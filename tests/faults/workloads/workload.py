@@ -21,10 +21,18 @@ PAUSE_S_MAX: Final = 0.012
 
 
 class Reached:
-    """How clients reach the cluster: one set of addresses, each client with another one first."""
+    """How clients reach the cluster: one set of addresses, each client with another one first.
+
+    The list grows as nodes join: those that were there first may all be gone in the end.
+    """
 
     def __init__(self, addresses: list[str]) -> None:
         self.addresses = addresses
+
+    @property
+    def url(self) -> str:
+        """For whoever connects now."""
+        return f"raftsql://{','.join(self.addresses)}/"
 
     async def connect(self, first: int, *, only: bool = False, **options: Any) -> Any:
         """A connection whose home is one node. With `only`, it is told of no other."""
