@@ -41,6 +41,8 @@ CHANGED: Final = (
 )
 _UNSUMMED: Final = f"error code={apsw.SQLITE_IOERR_DATA}"
 
+HEADER_BYTES: Final = 100
+"""Of a database file: all that is known before the first page is read."""
 _MAGIC: Final = b"SQLite format 3\x00"
 _OWN_TABLES: Final = frozenset({"sqlite_sequence", "sqlite_stat1", "sqlite_stat3", "sqlite_stat4"})
 """Tables that SQLite makes by itself, and the only ones that may have such names."""
@@ -93,18 +95,27 @@ def damage_of(error: Exception) -> str:
 
 
 def _header_problems(path: Path) -> Iterator[Problem]:
-    size = path.stat().st_size
     with path.open("rb") as file:
-        header = file.read(100)
-    if len(header) < 100 or not header.startswith(_MAGIC):
-        yield Problem("file", "it is no SQLite database")
-        return
+        found = header_problem(file.read(HEADER_BYTES), path.stat().st_size)
+    if found:
+        yield Problem("file", found)
+
+
+def header_problem(header: bytes, size: int | None = None) -> str:
+    """What a file's first bytes, and its size where that is known, say against it; or ""."""
+    if len(header) < HEADER_BYTES or not header.startswith(_MAGIC):
+        return "it is no SQLite database"
     page = int.from_bytes(header[16:18], "big")
     page = 65_536 if page == 1 else page
     if page < 512 or page & (page - 1):
-        yield Problem("file", f"its header says pages of {page} bytes, which no database has")
-    elif size % page:
-        yield Problem("file", "it ends within a page: a part of it is missing")
+        return f"its header says pages of {page} bytes, which no database has"
+    if size is not None and size % page:
+        return "it ends within a page: a part of it is missing"
+    pages = int.from_bytes(header[28:32], "big")
+    is_told = pages and header[24:28] == header[92:96]  # Else an old SQLite has written to it.
+    if size is not None and is_told and size < pages * page:
+        return f"it ends after {size // page} of its {pages} pages: the rest is missing"
+    return ""
 
 
 def _open_to_look(path: Path, expired: Callable[[], bool] | None) -> apsw.Connection:

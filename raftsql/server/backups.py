@@ -8,7 +8,6 @@ anything.
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import os
 import shutil
@@ -16,7 +15,6 @@ import signal
 import sys
 import tempfile
 import time
-import zlib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -27,7 +25,8 @@ import grpc
 
 from raftsql.database.dump import dump
 from raftsql.database.snapshot import new_digest, open_closed
-from raftsql.server import restoring, verifying
+from raftsql.server import compression, restoring, verifying
+from raftsql.server.compression import CannotPack
 from raftsql.server.destinations import Destination, NoDestination, one_file
 from raftsql.server.operate import DEFAULT_URL, NotDone, Unreachable
 from raftsql.server.packing import damage, settle, unfinished
@@ -65,8 +64,10 @@ def _reported(
         return INTERRUPTED
     except Unreachable as error:
         code, problem = UNREACHABLE, str(error)
-    except (Failed, NotDone, NoDestination, apsw.Error, OSError, EOFError, zlib.error) as error:
+    except (Failed, NotDone, NoDestination, CannotPack, apsw.Error, OSError) as error:
         code, problem = 1, str(error)
+    except compression.errors() as error:
+        code, problem = 1, f"the packed file is cut or damaged: {error}"
     except grpc.RpcError as error:
         code = UNREACHABLE if error.code() == grpc.StatusCode.UNAVAILABLE else 1
         problem = error.details() or str(error.code())
@@ -85,7 +86,12 @@ def _flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--node", type=int, metavar="N", help="of this node, as it is, without "
                         "asking the leader how far it should be")  # fmt: skip
     parser.add_argument("--sql", action="store_true", help="as SQL text, not as a SQLite file")
-    parser.add_argument("--gzip", action="store_true", help="compressed")
+    packs = parser.add_mutually_exclusive_group()
+    for method in compression.METHODS:
+        packs.add_argument(
+            f"--{method}", dest="pack", action="store_const", const=method, default="",
+            help=f"packed with {method}",
+        )  # fmt: skip
     parser.add_argument(
         "--unchecked", action="store_true", help="don't read it through: the node's disk is sound"
     )
@@ -177,7 +183,7 @@ def fetch(address: str, path: Path, *, stale: bool = False) -> Received:
 
 def _finish(file: Path, target: Path, options: argparse.Namespace) -> None:
     """Give what was received its final form and name; a crash leaves the old file or the new."""
-    if options.sql or options.gzip:
+    if options.sql or options.pack:
         with unfinished(file.parent) as final:
             with file.open("rb") as source, final.open("wb") as out:
                 _convert(source, file, out, options)
@@ -187,10 +193,10 @@ def _finish(file: Path, target: Path, options: argparse.Namespace) -> None:
 
 
 def _convert(source: IO[bytes], path: Path, out: IO[bytes], options: argparse.Namespace) -> None:
-    if not options.gzip:
+    if not options.pack:
         _write(source, path, out, as_sql=options.sql)
         return
-    with gzip.GzipFile(fileobj=out, mode="wb", compresslevel=1, filename="", mtime=0) as packed:
+    with compression.packed(options.pack, out) as packed:
         _write(source, path, packed, as_sql=options.sql)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import shutil
 import tempfile
@@ -16,9 +15,10 @@ import apsw
 
 from raftsql.database.restore import damage_of
 from raftsql.database.snapshot import open_closed
+from raftsql.server import compression
 from raftsql.server.reaching import PART_BYTES
 
-GZIP: Final = b"\x1f\x8b"
+HEAD_BYTES: Final = 16
 
 
 @contextmanager
@@ -33,26 +33,30 @@ def unfinished(folder: Path) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
+def is_packed(path: Path) -> bool:
+    """Whether it has to be unpacked to be read."""
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES).startswith(compression.PACKED)
+
+
 @contextmanager
 def plain(path: Path) -> Iterator[Any]:
     """The file opened for reading, as it was before it was packed."""
     with path.open("rb") as file:
-        packed = file.read(2) == GZIP
-        file.seek(0)
-        if not packed:
+        packed = compression.unpacked(file)
+        if packed is None:
             yield file
             return
-        with gzip.GzipFile(fileobj=file) as packed_file:
-            yield packed_file
+        with packed as content:
+            yield content
 
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
     """A path to the file as it was before it was packed."""
-    with path.open("rb") as file:
-        if file.read(2) != GZIP:
-            yield path
-            return
+    if not is_packed(path):
+        yield path
+        return
     with unfinished(Path(tempfile.gettempdir())) as target_path:
         with plain(path) as source, target_path.open("wb") as target:
             shutil.copyfileobj(source, target, PART_BYTES)

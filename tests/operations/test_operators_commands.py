@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from backports import zstd
 
 from raftsql.server.backups import UNREACHABLE
 from raftsql.server.cli import main
@@ -66,6 +68,40 @@ def test_a_file_that_is_not_there_is_said_before_anybody_is_asked(
     assert "none.db" in capsys.readouterr().err
 
 
+NO_DATABASES = {
+    "picture.png": (b"\x89PNG" + bytes(200), "it is no SQLite database"),
+    "empty.db": (b"", "it is no SQLite database"),
+    "dump.sql": (b"BEGIN TRANSACTION;\nCREATE TABLE t(a);\n" * 9, "raftsql -f"),
+    "backup.zip": (b"PK\x03\x04" + bytes(200), "a zip archive: unpack it first"),
+    "packed.gz": (gzip.compress(b"no database" * 99), "it is no SQLite database"),
+    "cut.gz": (gzip.compress(bytes(range(256)) * 99)[:40], "cut or damaged"),
+    "cut.zst": (zstd.compress(bytes(range(256)) * 99)[:40], "cut or damaged"),
+}
+
+
+@pytest.mark.parametrize("name", NO_DATABASES)
+def test_what_is_no_database_is_not_sent(
+    nobody: str, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content, told = NO_DATABASES[name]
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert main(["restore", str(path), "--yes", "--url", nobody]) == 1
+    assert told in capsys.readouterr().err
+
+
+def test_a_database_that_was_cut_is_not_sent(
+    nobody: str, given: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = given.read_bytes()
+    given.write_bytes(content[:-4096])
+    assert main(["restore", str(given), "--yes", "--url", nobody]) == 1
+    assert "it ends after 1 of its 2 pages: the rest is missing" in capsys.readouterr().err
+    given.write_bytes(content[:-100])
+    assert main(["restore", str(given), "--yes", "--url", nobody]) == 1
+    assert "it ends within a page" in capsys.readouterr().err
+
+
 def test_a_url_that_names_no_file_is_said_before_anybody_is_asked(
     nobody: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,7 +121,7 @@ def test_progress_is_for_terminals_only(capsys: pytest.CaptureFixture[str]) -> N
 def test_each_command_explains_its_flags(capsys: pytest.CaptureFixture[str]) -> None:
     assert restore_flags is not verify_flags
     for command, flags in {
-        "backup": ("--node", "--sql", "--gzip", "--force", "--unchecked", "--json"),
+        "backup": ("--node", "--sql", "--gzip", "--zstd", "--force", "--unchecked", "--json"),
         "restore": ("--yes", "--changed", "--json"),
         "verify": ("--file", "--timeout", "--json"),
     }.items():

@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from backports import zstd
 
 from raftsql.server.packing import damage, plain, settle, unfinished, unpacked
 
@@ -32,7 +33,7 @@ def test_what_is_settled_has_its_name_and_an_ordinary_files_rights(tmp_path: Pat
     assert sorted(p.name for p in tmp_path.iterdir()) == ["ordinary", "target"]
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, zstd.compress])
 def test_a_file_reads_alike_packed_or_not(tmp_path: Path, pack: type[bytes]) -> None:
     path = tmp_path / "file"
     path.write_bytes(pack(b"content"))
