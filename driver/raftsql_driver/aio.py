@@ -71,7 +71,6 @@ class AsyncConnection(BaseConnection):
     async def connect(
         cls,
         url: str | None = None,
-        /,
         *,
         row_factory: RowFactory | None = None,
         detect_types: int = 0,

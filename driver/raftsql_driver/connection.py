@@ -69,6 +69,9 @@ class BaseConnection:
     OutcomeUnknown = errors.OutcomeUnknown
     SerializationFailure = errors.SerializationFailure
 
+    _closed = True
+    """Until it is made: one that could not be made is collected too, and has nothing to close."""
+
     def __init__(
         self,
         address: Address,

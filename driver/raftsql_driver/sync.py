@@ -67,7 +67,6 @@ class Connection(BaseConnection):
         cursor_factory: type[Cursor] | None = None,
         **options: Any,
     ) -> None:
-        self._closed = True
         address = parse(url, options)
         self._worker = background()
         cluster = self._worker.cluster(address)
@@ -342,6 +341,6 @@ class Transaction(TransactionBlock):
         self._connection._run(self._exit(error is not None))
 
 
-def connect(url: str | None = None, /, **options: Any) -> Connection:
+def connect(url: str | None = None, **options: Any) -> Connection:
     """Connect to a cluster. All that a URL says can be said as a keyword too."""
     return Connection(url, **options)

@@ -571,6 +571,19 @@ def test_a_forgotten_connection_rolls_back(server: FakeServer) -> None:
     other.close()
 
 
+def test_the_url_may_be_a_keyword_too(server: FakeServer) -> None:
+    with connect(url=server.url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+    connection.close()
+
+
+def test_a_connection_that_could_not_be_made_is_collected_in_silence(server: FakeServer) -> None:
+    half = Connection.__new__(Connection)
+    with pytest.raises(TypeError):
+        half.__init__(server.url, url=server.url)  # type: ignore[misc]
+    half.__del__()
+
+
 def test_a_representation_says_what_it_is(table: Connection) -> None:
     assert repr(table) == "<raftsql.Connection idle>"
     table.execute("SELECT 1")

@@ -89,6 +89,15 @@ def test_hosts_may_be_named_one_by_one(engine: Engine) -> None:
     many.dispose()
 
 
+def test_the_drivers_own_url_can_be_handed_on(engine: Engine) -> None:
+    url = f"raftsql://127.0.0.1:1,{engine.url.host}:{engine.url.port}/?timeout=7"
+    many = create_engine("raftsql://", connect_args={"url": url})
+    with many.connect() as connection:
+        assert connection.scalar(text("SELECT 1")) == 1
+        assert driver_connection(connection).timeout == 7
+    many.dispose()
+
+
 def test_a_url_without_a_host_means_the_environments_cluster(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
