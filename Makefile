@@ -54,8 +54,10 @@ faults-hunt: $(STAMP) ## the bugs planted into real nodes, and the seed that fin
 stubs: $(STAMP) ## generate proto/raftsql_proto again
 	$(BIN)/python tools/genproto.py
 
-configuration: $(STAMP) ## write the table in docs/configuration.md again
+configuration: $(STAMP) ## write the tables of the documents that the code defines again
 	PYTHONPATH=. $(BIN)/python tools/genconfig.py
+	PYTHONPATH=. $(BIN)/python tools/genreference.py
+	PYTHONPATH=. $(BIN)/python tools/gencomparison.py
 
 bench: $(STAMP) ## raftsql and its peers in one run; RQLITED=path, ONLY=writes,reads
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(RQLITED),--rqlited $(RQLITED)) \

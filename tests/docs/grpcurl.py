@@ -1,7 +1,7 @@
 """As much of grpcurl as docs/protocol.md needs, for machines that don't have it.
 
-It knows nothing of raftsql: services and messages come from the node, by reflection, as they do
-for the real one; a test holds both against each other where the real one is installed.
+It knows nothing of raftsql: services and messages come from the node, by reflection, as they do for
+the real one, which the page's test takes where it is installed.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message_factory
@@ -43,7 +44,7 @@ def called(channel: grpc.Channel, method: MethodDescriptor, text: str) -> Iterat
     answer = message_factory.GetMessageClass(method.output_type)
     path = f"/{method.containing_service.full_name}/{method.name}"
     kind = channel.unary_stream if method.server_streaming else channel.unary_unary
-    call = kind(path, type(request).SerializeToString, answer.FromString)(request, timeout=15)
+    call: Any = kind(path, type(request).SerializeToString, answer.FromString)(request, timeout=15)
     for message in call if method.server_streaming else [call]:
         yield json_format.MessageToJson(
             message, indent=2, ensure_ascii=False, preserving_proto_field_name=True

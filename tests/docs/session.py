@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout, suppress
@@ -36,6 +36,8 @@ PROGRAMS = (
 """A line that begins with one of these is a command, also in an indented block."""
 _SECONDS = re.compile(r"\d+\\\.\d+\\ s\b")
 """How long something took, in a pattern."""
+SSH = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[2], shell=True))"
+"""Another machine, which is this one."""
 SERVICES = re.compile(r"raftsql (?:up|serve)\b(?!.*--(?:print-config|help|version))")
 
 
@@ -58,13 +60,13 @@ class Session:
         programs = self.folder / "programs"
         programs.mkdir(parents=True)
         for name, module in (
-            ("raftsql", f'{sys.executable} -m raftsql.server "$@"'),
-            ("python", f'{sys.executable} "$@"'),
-            ("ssh", 'shift; mkdir -p elsewhere; cd elsewhere; sh -c "$*"'),
-            ("grpcurl", f'{sys.executable} -m tests.docs.grpcurl "$@"'),
+            ("raftsql", f"{sys.executable} -m raftsql.server"),
+            ("python", sys.executable),
+            ("ssh", f"{sys.executable} -c {shlex.quote(SSH)}"),
+            ("grpcurl", shutil.which("grpcurl") or f"{sys.executable} -m tests.docs.grpcurl"),
         ):
             program = programs / name
-            program.write_text(f"#!/bin/sh\nexec {module}\n".replace("exec shift", "shift"))
+            program.write_text(f'#!/bin/sh\nexec {module} "$@"\n')
             program.chmod(program.stat().st_mode | stat.S_IXUSR)
         kept = {name: v for name, v in os.environ.items() if not name.startswith("RAFTSQL_")}
         kept |= {"PATH": f"{programs}:{kept['PATH']}", "HOME": str(self.folder), "PAGER": "cat"}
@@ -104,7 +106,7 @@ class Session:
             self._python(block)
         elif block.kind == "console":
             for command, expected in dialogue(block.text):
-                self.run(command, failing="error" in expected)
+                self.run(command, failing="error" in expected.lower())
                 assert_shown(expected, self.said)
         else:
             for command in logical_lines(block.text):
@@ -216,7 +218,10 @@ class Session:
         said = StringIO()
         code = "\n" * (block.line - 1) + self.real(block.text)
         before = dict(os.environ)
-        os.environ.update({n: v for n, v in self.environment.items() if n.startswith("RAFTSQL_")})
+        ours = {
+            n: v for n, v in self.environment.items() if n == "PATH" or n.startswith("RAFTSQL_")
+        }
+        os.environ.update(ours)
         try:
             with warnings.catch_warnings(), redirect_stdout(said):
                 warnings.simplefilter("ignore", ResourceWarning)
@@ -230,14 +235,13 @@ class Session:
         """What stands after the prompts is typed; the screen has to be the block's."""
         typed = re.findall(r"^(?:raftsql\*?>|   \.\.\.) (.+)$", block.text, re.MULTILINE)
         terminal = Terminal(
-            self.environment["RAFTSQL_URL"], columns=100, lines=45, environment=self.environment,
+            self.environment["RAFTSQL_URL"], columns=110, lines=45, environment=self.environment,
             folder=self.folder,
         )  # fmt: skip
         try:
-            terminal.prompted().see("leader")
+            terminal.prompted().see("│ linearizable")
             for line in typed:
                 terminal.enter(self.real(line))
-                time.sleep(0)
             screen = terminal.prompted().screen()
         finally:
             terminal.close()

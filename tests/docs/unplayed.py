@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 UNPLAYED: Final[dict[tuple[str, str], str]] = {
+    ("*", "pip install"): "tests use what is installed",
     ("ARCHITECTURE.md", "raftsql/\n"): "a picture of the folders",
     ("docs/configuration.md", "kill -HUP <pid>"): "tests/server/test_reloading.py does it",
     ("docs/driver.md", "raftsql://[user"): "how a URL is written",
@@ -19,8 +20,12 @@ UNPLAYED: Final[dict[tuple[str, str], str]] = {
     ("docs/security.md", '{"time": '): "a line of the audit log; tests/security has it",
     ("docs/shell.md", "raftsql [URL]"): "how the command line is written",
     ("docs/shell.md", ".import "): "tests/shell/test_import.py loads files",
-    ("docs/sqlalchemy.md", "pip install"): "tests use what is installed",
     ("docs/sqlalchemy.md", "raftsql://[user"): "how a URL is written",
+    (
+        "docs/tracing.md",
+        "raftsql serve --tracing",
+    ): "tests/server/test_tracing.py traces",
+    ("docs/tracing.md", "INSERT t  "): "a picture of spans",
 }
 
 LOOKED_AT: Final[dict[str, str]] = {
