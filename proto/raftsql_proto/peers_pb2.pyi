@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class PeerHello(_message.Message):
-    __slots__ = ("protocol", "cluster", "node", "identity", "fingerprint", "address", "target")
+    __slots__ = ("protocol", "cluster", "node", "identity", "fingerprint", "address", "target", "version")
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     CLUSTER_FIELD_NUMBER: _ClassVar[int]
     NODE_FIELD_NUMBER: _ClassVar[int]
@@ -15,6 +15,7 @@ class PeerHello(_message.Message):
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
     protocol: int
     cluster: int
     node: int
@@ -22,7 +23,8 @@ class PeerHello(_message.Message):
     fingerprint: str
     address: str
     target: int
-    def __init__(self, protocol: _Optional[int] = ..., cluster: _Optional[int] = ..., node: _Optional[int] = ..., identity: _Optional[str] = ..., fingerprint: _Optional[str] = ..., address: _Optional[str] = ..., target: _Optional[int] = ...) -> None: ...
+    version: str
+    def __init__(self, protocol: _Optional[int] = ..., cluster: _Optional[int] = ..., node: _Optional[int] = ..., identity: _Optional[str] = ..., fingerprint: _Optional[str] = ..., address: _Optional[str] = ..., target: _Optional[int] = ..., version: _Optional[str] = ...) -> None: ...
 
 class PeerVerdict(_message.Message):
     __slots__ = ("accepted", "reason", "identity", "removed")

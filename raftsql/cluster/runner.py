@@ -96,6 +96,8 @@ class Runner:
         self.replica = Replica(self.node, self)
         self.housekeeping = Housekeeping(self, bounds or LogBounds())
         self.marking = Marking(self)
+        self.versions: dict[NodeId, str] = {}
+        """The release that each of the others runs, as it said when it called last."""
         self.failure: BaseException | None = None
         self.stopped = asyncio.Event()
         self._awake = False

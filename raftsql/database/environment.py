@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -285,6 +286,7 @@ def _shape(connection: apsw.Connection) -> None:
     assert mode == [("wal",)], f"the database can't be put into WAL mode: {mode}"
 
 
+@cache
 def fingerprint() -> str:
     """What decides a result besides log and rows; nodes of a cluster must agree on it."""
     return f"raftsql {FORMAT_VERSION}, SQLite {apsw.sqlite_lib_version()} {_build_digest()}"

@@ -206,7 +206,7 @@ class AdminService(AdminServicer):
 
     def _members(self, runner: Runner) -> admin_pb2.MembersReply:
         found = runner.node.status()
-        return admin_pb2.MembersReply(json=status.as_json(status.members(found.membership, found)))
+        return admin_pb2.MembersReply(json=status.as_json(status.members(runner, found)))
 
     async def _pass_on(
         self,

@@ -33,8 +33,8 @@ class PeerEvents(Protocol):
     def deliver(self, envelopes: list[Envelope]) -> None:
         """Messages from a peer, in the order it sent them."""
 
-    def greeted(self, node: NodeId, peer: Member) -> None:
-        """A peer has opened a stream: it lives, and can be called back where it says."""
+    def greeted(self, node: NodeId, peer: Member, version: str) -> None:
+        """A peer has opened a stream: it lives, can be called back where it says, and runs this."""
 
     def introduce(self) -> Introduction:
         """Who this node is, and what it waits for."""
@@ -47,14 +47,15 @@ class PeerService:
     """Deliver, Ship, Introduce and Join. `me` may be replaced when the node gets its place."""
 
     def __init__(self, me: Me, on: PeerEvents, *, allow_fingerprint: str = "") -> None:
-        """`allow_fingerprint` names one other fingerprint that is let in."""
+        """Without a place for snapshots, until the node has one."""
         self.me = me
         self.receiver: SnapshotReceiver | None = None
         """Takes in snapshots, once the node has a place for them."""
         self.siblings: SiblingService | None = None
         """Answers what is asked beside the log, once the node runs."""
         self._on = on
-        self._allow_fingerprint = allow_fingerprint
+        self.allow_fingerprint = allow_fingerprint
+        """One other that is let in, for the time of an upgrade."""
 
     async def deliver(self, _: object, context: Context) -> None:
         """A peer's stream, from its greeting to its end."""
@@ -65,7 +66,7 @@ class PeerService:
             return
         source = hello.node
         await context.write(wire.PeerVerdict(accepted=True, identity=self.me.identity))
-        self._on.greeted(source, Member(hello.address, hello.identity))
+        self._on.greeted(source, Member(hello.address, hello.identity), hello.version)
         refusal = await self._listen(source, context)
         if refusal is not None:
             log.warning("the stream of node %s is closed: %s", source, refusal.reason)
@@ -76,7 +77,7 @@ class PeerService:
         if hello is None:
             return Unwelcome("the stream does not begin with a greeting")
         return unwelcome(
-            hello, self.me, self._on.membership(), allow_fingerprint=self._allow_fingerprint
+            hello, self.me, self._on.membership(), allow_fingerprint=self.allow_fingerprint
         )
 
     async def _listen(self, source: NodeId, context: Context) -> Unwelcome | None:
@@ -133,7 +134,7 @@ class PeerService:
 
     async def join(self, request: wire.JoinRequest, context: Context) -> wire.JoinReply:
         """A node asks for a place."""
-        refusal = incompatible(request.hello, self.me, self._allow_fingerprint)
+        refusal = incompatible(request.hello, self.me, self.allow_fingerprint)
         if refusal is not None:
             return JoinAnswer(accepted=False, reason=refusal.reason).to_wire()
         return (await self._on.join(asked_from(request))).to_wire()

@@ -29,6 +29,8 @@ class Me:
     fingerprint: str
     """Names everything that could make SQL mean something else here than on another node."""
     address: str
+    version: str = ""
+    """Its release, for people."""
     roads: Roads = field(default=PLAIN, repr=False, compare=False)
     """How it reaches the others."""
 
@@ -42,6 +44,7 @@ class Me:
             fingerprint=self.fingerprint,
             address=self.address,
             target=target,
+            version=self.version,
         )
 
 
@@ -104,8 +107,9 @@ def _stranger(hello: wire.PeerHello, membership: Membership) -> Unwelcome | None
 def _differs(hello: wire.PeerHello, me: Me, allowed: str) -> Unwelcome | None:
     if hello.fingerprint in (me.fingerprint, allowed):
         return None
+    release = f" ({hello.version})" if hello.version else ""
     return Unwelcome(
-        f"node {hello.node} runs SQL with {hello.fingerprint!r}, node {me.node} with"
+        f"node {hello.node}{release} runs SQL with {hello.fingerprint!r}, node {me.node} with"
         f" {me.fingerprint!r}: their data could come to differ. Install the same versions, or, for"
         f" the time of an upgrade, allow it by allow_fingerprint on both"
     )

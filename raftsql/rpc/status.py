@@ -10,14 +10,15 @@ from typing import Any
 import raftsql
 from raftsql.cluster.runner import Runner
 from raftsql.database.compaction import wal_bytes
-from raftsql.raft.membership import Membership
+from raftsql.database.environment import fingerprint
 from raftsql.raft.ready import Status
 
 
-def members(membership: Membership, status: Status) -> list[dict[str, Any]]:
-    """The members, and how far the leader knows them to be."""
+def members(runner: Runner, status: Status) -> list[dict[str, Any]]:
+    """The members, what they run, and how far the leader knows them to be."""
     found = []
-    for node, member in sorted(membership.members.items()):
+    versions = {**runner.versions, status.node: raftsql.__version__}
+    for node, member in sorted(status.membership.members.items()):
         peer = status.peers.get(node)
         found.append(
             {
@@ -29,6 +30,7 @@ def members(membership: Membership, status: Status) -> list[dict[str, Any]]:
                 "match": status.last.index if node == status.node else peer and peer.match,
                 "flow": peer and peer.flow,
                 "heard_ms_ago": 0 if node == status.node else peer and peer.heard_ms_ago,
+                "version": versions.get(node) or None,
             }
         )
     return found
@@ -44,6 +46,7 @@ def picture(runner: Runner, address: str) -> dict[str, Any]:
         "address": address,
         "cluster": f"{runner.config.cluster:016x}",
         "version": raftsql.__version__,
+        "fingerprint": fingerprint(),
         "pid": os.getpid(),
         "role": str(status.role),
         "term": status.term,
@@ -68,7 +71,7 @@ def picture(runner: Runner, address: str) -> dict[str, Any]:
         "compactions": runner.housekeeping.compactions,
         "waits_for": runner.marking.waits_for or None,
         "failure": str(runner.failure) if runner.failure else None,
-        "members": members(status.membership, status),
+        "members": members(runner, status),
         "removed": list(status.membership.removed),
     }
 

@@ -24,6 +24,7 @@ COMMANDS = {
     "restore": "replace the whole database by a SQLite file, on all nodes or none",
     "verify": "compare what all nodes hold",
     "user": "who may use the cluster: add, passwd, remove, grant, revoke, list",
+    "version": "its release, and the fingerprint of the SQL that it runs",
     "recover": "after a lost quorum: give a surviving node a new membership",
 }
 
@@ -31,16 +32,20 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the program; the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["--version"]:
+        _print_version()
+        return 0
     if arguments and arguments[0] in COMMANDS:
         return _command(arguments)
-    if arguments[:1] in (["--version"], ["version"]):
-        import raftsql
-
-        print(f"raftsql {raftsql.__version__}")
-        return 0
     from raftsql_shell.__main__ import main as shell
 
     return shell(arguments)
+
+
+def _print_version() -> None:
+    import raftsql
+
+    print(f"raftsql {raftsql.__version__}")
 
 
 def _command(arguments: list[str]) -> int:
@@ -58,6 +63,13 @@ def _command(arguments: list[str]) -> int:
 
         recover.add_flags(parser)
         return recover.run(parser.parse_args(arguments[1:]))
+    if name == "version":
+        from raftsql.database.environment import fingerprint
+
+        parser.parse_args(arguments[1:])
+        _print_version()
+        print(f"fingerprint: {fingerprint()}")
+        return 0
     if name == "user":
         from raftsql.server import users
 

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import raftsql
 from raftsql.raft.membership import Member, Membership
 from raftsql.raft.messages import NodeId
 from raftsql.rpc.channels import PLAIN, Roads
@@ -66,6 +67,7 @@ class Forming:
             identity=noted.identity if noted is not None else secrets.token_hex(16),
             fingerprint=fingerprint,
             address=settings.advertise,
+            version=raftsql.__version__,
             roads=roads,
         )
 

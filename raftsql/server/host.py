@@ -148,6 +148,7 @@ class Host:
         except OSError as error:
             log.error("the audit log stays where it is: %s", error)
         self.clients.tally.slower_than(settings.slow_statement_ms)
+        self.peers.allow_fingerprint = settings.allow_fingerprint
         if self.runner is None:
             return
         bounds = _log_bounds(settings)
@@ -268,10 +269,11 @@ class Host:
         if self.runner is not None:
             self.runner.receive(envelopes)
 
-    def greeted(self, node: NodeId, peer: Member) -> None:
+    def greeted(self, node: NodeId, peer: Member, version: str) -> None:
         """A peer lives. A node whose log does not name it yet must answer it all the same."""
-        if self.links is None:
+        if self.links is None or self.runner is None:
             return
+        self.runner.versions[node] = version
         self._heard_from(node, peer)
         self.links.reconnect(node)
 

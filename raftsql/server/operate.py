@@ -169,12 +169,15 @@ def _print_members(found: Any, options: argparse.Namespace) -> None:
 
 
 def _print_table(members: list[dict[str, Any]]) -> None:
-    print(f"{'node':>6}  {'address':24}{'role':10}{'match':>12}  heard")
+    print(f"{'node':>6}  {'address':24}{'role':10}{'match':>12}  {'version':10}heard")
     for member in members:
         role = "leader" if member["leader"] else "voter" if member["voter"] else "learner"
         match = "-" if member["match"] is None else member["match"]
         heard = "-" if member["heard_ms_ago"] is None else f"{member['heard_ms_ago']} ms ago"
-        print(f"{member['node_id']:>6}  {member['address']:24}{role:10}{match:>12}  {heard}")
+        version = f"{member.get('version') or '-':10}"
+        print(
+            f"{member['node_id']:>6}  {member['address']:24}{role:10}{match:>12}  {version}{heard}"
+        )
 
 
 def _print_leader(found: Any, options: argparse.Namespace) -> None:

@@ -110,7 +110,9 @@ class ServeSettings:
     ready_lag_entries: int = _is(
         1_000, ENTRIES, "so far behind, /readyz still says that the node is ready", reloadable=True
     )
-    allow_fingerprint: str = _is("", TEXT, "accept peers of this other fingerprint")
+    allow_fingerprint: str = _is(
+        "", TEXT, "accept peers of this other fingerprint, while upgrading", reloadable=True
+    )
     tls_cert: str = _is("", TEXT, "this node's certificate, with those between it and its CA")
     tls_key: str = _is("", TEXT, "the certificate's private key")
     tls_ca: str = _is("", TEXT, "the CA of the nodes' certificates: peers must have one of it")
@@ -160,14 +162,11 @@ def check(settings: ServeSettings) -> None:
             raise BadSettings(f"backup_to: {error}") from error
     if settings.http == settings.listen:
         raise BadSettings("--http and --listen need a port each")
+    _check_console(settings)
     _check_reach(settings)
     _check_tls(settings)
 
-    _check_console(settings)
 
-def _check_tls(settings: ServeSettings) -> None:
-    own = {"tls_cert": settings.tls_cert, "tls_key": settings.tls_key}
-    own["tls_ca"] = settings.tls_ca or settings.tls_peer_ca
 def _check_console(settings: ServeSettings) -> None:
     if not settings.console:
         return
@@ -182,6 +181,9 @@ def _check_console(settings: ServeSettings) -> None:
         )
 
 
+def _check_tls(settings: ServeSettings) -> None:
+    own = {"tls_cert": settings.tls_cert, "tls_key": settings.tls_key}
+    own["tls_ca"] = settings.tls_ca or settings.tls_peer_ca
     missing = [name for name, value in own.items() if not value]
     others = settings.tls_client_ca or settings.tls_peer_cert or settings.tls_peer_key
     if missing and (len(missing) < len(own) or others):
@@ -224,11 +226,11 @@ def _check_reach(settings: ServeSettings) -> None:
 def demands_users(settings: ServeSettings) -> bool:
     """Whether nobody comes in without a name, even before there are users."""
     local = is_loopback(settings.listen.rpartition(":")[0])
+    if settings.console:
+        local = local and is_loopback(settings.http.rpartition(":")[0])
     return settings.auth == "on" or not (local or settings.insecure)
 
 
-    if settings.console:
-        local = local and is_loopback(settings.http.rpartition(":")[0])
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach it."""
     if host == "localhost":

@@ -9,8 +9,16 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-PAGE = (Path(__file__).parent.parent.parent / "docs" / "operating.md").read_text()
+ROOT = Path(__file__).parent.parent.parent
+PAGE = (ROOT / "docs" / "operating.md").read_text()
 COMMAND_SECONDS = 60.0
+
+
+def environment(release: Path = ROOT) -> dict[str, str]:
+    """What a process needs so that it runs the code in this folder, and no settings of ours."""
+    plain = {k: v for k, v in os.environ.items() if not k.startswith("RAFTSQL_")}
+    rooms = [release / name for name in (".", "driver", "shell", "proto")]
+    return {**plain, "PYTHONPATH": ":".join(str(room) for room in rooms)}
 
 
 def section(title: str) -> str:
@@ -37,20 +45,23 @@ class Operator:
     """Types what the page says, in a shell, at this machine's places instead of the page's."""
 
     def __init__(
-        self, folder: Path, places: Mapping[str, str], systemctl: Callable[[str], None]
+        self,
+        folder: Path,
+        places: Mapping[str, str],
+        systemctl: Callable[[str], None],
+        release: Path = ROOT,
     ) -> None:
         """`places` are the page's words and this cluster's; `systemctl` starts and stops nodes."""
         self._places = dict(places)
         self._systemctl = systemctl
         self._folder = folder
         programs = folder / "bin"
-        programs.mkdir()
+        programs.mkdir(parents=True)
         raftsql = programs / "raftsql"
         raftsql.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m raftsql.server "$@"\n')
         raftsql.chmod(0o755)
-        plain = {k: v for k, v in os.environ.items() if not k.startswith("RAFTSQL_")}
-        self._environment = {**plain, "PATH": f"{programs}:{os.environ['PATH']}"}
-        self._environment["PYTHONPATH"] = str(Path(__file__).parent.parent.parent)
+        self._environment = environment(release)
+        self._environment["PATH"] = f"{programs}:{os.environ['PATH']}"
 
     def types(self, line: str) -> subprocess.CompletedProcess[str]:
         """One line of the page, whatever comes of it."""

@@ -40,6 +40,7 @@ def me(node: int, port: int) -> Me:
         identity=f"directory-{node}",
         fingerprint="sqlite-1",
         address=f"127.0.0.1:{port}",
+        version=f"0.{node}",
     )
 
 
@@ -68,8 +69,8 @@ class Node:
         self.received += [envelope.message for envelope in envelopes]
         self._note("delivered", len(envelopes))
 
-    def greeted(self, node: int, peer: object) -> None:
-        self._note("greeted", node)
+    def greeted(self, node: int, peer: object, version: str) -> None:
+        self._note("greeted", node, version)
 
     def unreachable(self, node: int) -> None:
         self._note("unreachable", node)

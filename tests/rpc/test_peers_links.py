@@ -92,7 +92,7 @@ async def test_messages_flow_again_after_the_peer_has_restarted(
     await one.until_event("process ended", 2)
     two.events.clear()
     await two.start()
-    await two.until_event("greeted", 1)
+    await two.until_event("greeted", 1, "0.1")
     links.send(to_2(m.Heartbeat(2, 0, 1)))
     await two.until(lambda: two.received == [m.Heartbeat(2, 0, 1)])
 

@@ -54,8 +54,8 @@ async def refusal(one: Node) -> tuple[str, bool]:
         ),
         pytest.param(
             {"fingerprint": "sqlite-2"},
-            "node 1 runs SQL with 'sqlite-2', node 2 with 'sqlite-1': their data could come to"
-            " differ. Install the same versions, or, for the time of an upgrade, allow it by"
+            "node 1 (0.1) runs SQL with 'sqlite-2', node 2 with 'sqlite-1': their data could come"
+            " to differ. Install the same versions, or, for the time of an upgrade, allow it by"
             " allow_fingerprint on both",
             id="another SQLite",
         ),
