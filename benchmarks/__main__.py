@@ -1,7 +1,8 @@
 """raftsql and its peers under the same loads, in one run, with one table.
 
-    python -m benchmarks [--only writes reads] [--seconds 2] [--nodes 3 1 5]
-                         [--rqlited PATH] [--peers etcd sqlite3] [--json FILE] [--plots FOLDER]
+    python -m benchmarks [--only writes,reads] [--without database-size] [--seconds 2]
+                         [--nodes 3 1 5] [--rqlited PATH] [--peers etcd,sqlite3]
+                         [--json FILE] [--markdown FILE] [--plots FOLDER]
 
 What each line means is told in docs/performance.md. Everything runs on loopback, in folders that go
 when the run ends. A peer that isn't installed is skipped by its name.
@@ -13,22 +14,37 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from benchmarks import goals
 from benchmarks.machine import described
-from benchmarks.plots import chart
-from benchmarks.results import Report
+from benchmarks.plots import Points, chart
+from benchmarks.results import OURS, Report
 from benchmarks.run import OWN_GROUPS, PEERS, run
 from benchmarks.workloads import GROUPS
 
+RATE, SERVERS, CLIENT, MEMORY = (
+    ("rate", "a second"),
+    ("servers_cpu", "servers' processor seconds for 1,000"),
+    ("client_us", "clients' processor, µs each"),
+    ("memory_mb", "MB of the largest server"),
+)
+BY_SIZE = ("insert by size", "read by size")
 PLOTS = (
-    ("clients-inserts", "Single-row inserts", "clients", "clients", ("insert",)),
-    ("clients-reads", "Point reads", "clients", "clients", ("linearizable read", "stale read")),
-    ("row-size", "Inserts of 8 clients", "bytes a row", "bytes", ()),
-    ("database-size", "64 clients while the database grows", "MB", "megabytes",
-     ("insert by size", "read by size")),
-    ("processes", "Inserts of processes", "processes", "processes", ("insert",)),
-)  # fmt: skip
-"""File, title, what grows, the tag it is kept under, and which workloads: none means all."""
-CLUSTER_SIZE = "cluster-size"
+    ("clients-inserts", "Single-row inserts", "clients", ("insert",), RATE),
+    ("clients-reads", "Point reads", "clients", ("linearizable read", "stale read"), RATE),
+    ("clients-mixed", "Nine reads to a write", "clients", ("90 % reads",), RATE),
+    ("processes", "Inserts of processes", "processes", ("insert",), RATE),
+    ("row-size", "Inserts of 8 clients", "bytes", (), RATE),
+    ("database-size", "64 clients while the database grows", "megabytes", BY_SIZE, RATE),
+    ("cost-clients-inserts", "What an insert costs", "clients", ("insert",), SERVERS),
+    ("cost-clients-reads", "What a read costs", "clients", ("linearizable read",), SERVERS),
+    ("cost-driver", "What our driver costs", "clients", ("insert", "linearizable read"), CLIENT),
+    ("cost-row-size", "What an insert of 8 clients costs", "bytes", (), SERVERS),
+    ("cost-database-size", "What it costs while the database grows", "megabytes", BY_SIZE, SERVERS),
+    ("memory-database-size", "Memory while the database grows", "megabytes", BY_SIZE, MEMORY),
+)
+"""File, title, what grows (the tag it is kept under), which workloads (none means all), and which
+figure."""
+CLUSTER_SIZE = ("cluster-size", "Clusters of raftsql")
 
 
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -39,6 +55,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     )  # fmt: skip
     groups = (*GROUPS, *OWN_GROUPS)
     parser.add_argument("--only", type=partial(_words, groups), help=f"of {', '.join(groups)}")
+    parser.add_argument("--without", type=partial(_words, groups), default=[], help="leave out")
     parser.add_argument("--seconds", type=float, default=3.0, help="for each line")
     parser.add_argument(
         "--nodes", type=int, nargs="+", default=[3, 1, 5],
@@ -66,14 +83,22 @@ def _words(known: tuple[str, ...], text: str) -> list[str]:
 def write_plots(report: Report, folder: Path) -> None:
     """A chart for each thing that grows, where there is more than one point."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, title, across, tag, workloads in PLOTS:
-        series = report.series(tag, workloads)
-        if any(len(points) > 1 for points in series.values()):
-            (folder / f"{name}.svg").write_text(chart(title, across, "a second", series))
-    series = report.by_nodes()
+    for name, title, tag, workloads, (figure, up) in PLOTS:
+        series = report.series(tag, workloads, figure=figure)
+        if figure == CLIENT[0]:
+            series = {name: line for name, line in series.items() if name.startswith(OURS)}
+        _write(folder, name, title, tag, up, series)
+    for figure, up in (RATE, SERVERS):
+        name, title = CLUSTER_SIZE
+        name = name if figure == RATE[0] else f"cost-{name}"
+        _write(folder, name, title, "nodes", up, report.by_nodes(figure))
+
+
+def _write(
+    folder: Path, name: str, title: str, across: str, up: str, series: dict[str, Points]
+) -> None:
     if any(len(points) > 1 for points in series.values()):
-        text = chart("Clusters of raftsql", "nodes", "a second", series)
-        (folder / f"{CLUSTER_SIZE}.svg").write_text(text)
+        (folder / f"{name}.svg").write_text(chart(title, across, up, series))
 
 
 def main() -> None:
@@ -85,14 +110,16 @@ def main() -> None:
     report.begin()
     run(options, report)
     report.compare(options.nodes[0])
-    print(f"\n{report.table()}")
+    nodes = options.nodes[0]
+    print(f"\n{report.table()}\n\n{goals.table(report.rows, nodes)}\n")
     for note in report.notes:
         print(f"-- {note}")
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(report.json(machine))
+        options.json.write_text(report.json(machine, goals.told(report.rows, nodes)))
     if options.markdown:
-        options.markdown.write_text(report.markdown())
+        texts = (goals.markdown(report.rows, nodes), report.markdown(), report.costs())
+        options.markdown.write_text("\n".join(texts))
     if options.plots:
         write_plots(report, options.plots)
 

@@ -19,6 +19,7 @@ from benchmarks.large import fill_big, read_once
 from benchmarks.loads import Paced
 from benchmarks.ours import Cluster, Raftsql
 from benchmarks.results import OURS, Row
+from benchmarks.usage import Meter
 from benchmarks.work import SELECT, Work
 
 WRITES_A_SECOND = 200
@@ -133,11 +134,13 @@ def sizes(cluster: Cluster, sizes_mb: list[int], seconds: float) -> Iterator[Row
         for kind, work in (
             ("insert by size", Work("insert")), ("read by size", Work("read", level="lease")),
         ):  # fmt: skip
+            meter, pids = Meter(cluster.pids()), cluster.pids()
             measured = client.run(work, clients=64, seconds=seconds)
             assert measured is not None
             row = Row.of(
                 f"{kind}, {size} MB, 64 clients", OURS, len(cluster.addresses), measured,
-                rows=1, servers=0.0,
+                rows=1, servers=meter.cpu_seconds(pids),
             )  # fmt: skip
+            row.memory_mb = meter.largest_mb(pids)
             row.tags = {SIZE_TAG: float(size)}
             yield row

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 
 from benchmarks.histogram import Histogram
@@ -150,8 +150,18 @@ class Report:
 
         Behind a peer's figure stands by how many times ours is better; where it is worse, in bold.
         """
+        systems, lines = self._begun_table()
+        for workload, nodes, rows in self._compared():
+            lines.append(_line(workload, nodes, {row.by: row.cell() for row in rows}, systems))
+        return "\n".join(lines) + "\n"
+
+    def _begun_table(self) -> tuple[list[str], list[str]]:
         systems = sorted({row.by for row in self.rows}, key=lambda by: (by != OURS, by))
-        lines = [f"| workload | nodes | {' | '.join(systems)} |", "|---" * (len(systems) + 2) + "|"]
+        titles = f"| workload | nodes | {' | '.join(systems)} |"
+        return systems, [titles, "|---" * (len(systems) + 2) + "|"]
+
+    def _compared(self) -> Iterator[tuple[str, int, list[Row]]]:
+        """Each line of ours, and the peers' beside the first of its workload."""
         ours = [row for row in self.rows if row.by == OURS]
         compared = {row.workload: row.nodes for row in reversed(ours)}
         for own in ours:
@@ -161,39 +171,58 @@ class Report:
                 if row.workload == own.workload and row.by != OURS
                 if compared[own.workload] == own.nodes
             ]
-            cells = {row.by: row.cell() for row in [own, *beside]}
-            texts = " | ".join(cells.get(by, "") for by in systems)
-            lines.append(f"| {own.workload} | {own.nodes} | {texts} |")
+            yield own.workload, own.nodes, [own, *beside]
+
+    def costs(self) -> str:
+        """What a request or row takes of the machine, for a document: microseconds of the clients'
+        and of all servers' processors, and the largest server's memory in MB."""
+        systems, lines = self._begun_table()
+        for workload, nodes, rows in self._compared():
+            cells = {
+                row.by: f"{row.client_us:,.0f} + {row.servers_cpu * 1e3:,.0f} µs, "
+                f"{row.memory_mb:,.0f} MB"
+                for row in rows
+                if row.client_us or row.servers_cpu
+            }
+            if cells:
+                lines.append(_line(workload, nodes, cells, systems))
         return "\n".join(lines) + "\n"
 
-    def json(self, machine: dict[str, object]) -> str:
+    def json(self, machine: dict[str, object], goals: Sequence[object] = ()) -> str:
         """Everything, for programs."""
         rows = [asdict(row) for row in self.rows]
-        found = {"machine": machine, "notes": self.notes, "rows": rows}
+        found = {"machine": machine, "goals": goals, "notes": self.notes, "rows": rows}
         return json.dumps(found, indent=1) + "\n"
 
     def series(
-        self, tag: str, workloads: Sequence[str] = ()
+        self, tag: str, workloads: Sequence[str] = (), figure: str = "rate"
     ) -> dict[str, list[tuple[float, float]]]:
-        """Rates by a tag, a line for each kind of workload (or all) and each system.
+        """Rates, or another figure, by a tag: a line for each kind of workload (or all) and system.
 
         Of clusters of several sizes, that of the first is taken.
         """
         found: dict[str, dict[float, float]] = {}
         for row in self.rows:
             kind = row.workload.partition(",")[0]
-            if tag in row.tags and (not workloads or kind in workloads):
+            value = getattr(row, figure)
+            if value and tag in row.tags and (not workloads or kind in workloads):
                 name = f"{row.by} {kind}" if workloads else row.by
-                found.setdefault(name, {}).setdefault(row.tags[tag], row.rate)
+                found.setdefault(name, {}).setdefault(row.tags[tag], value)
         return {name: sorted(points.items()) for name, points in found.items()}
 
-    def by_nodes(self) -> dict[str, list[tuple[float, float]]]:
-        """Our rates by the size of the cluster, for what was measured on more than one."""
+    def by_nodes(self, figure: str = "rate") -> dict[str, list[tuple[float, float]]]:
+        """The same of ours by the size of the cluster, for what was measured on more than one."""
         found: dict[str, dict[float, float]] = {}
         for row in self.rows:
-            if row.by == OURS and row.tags.get("clients") in NODES_CLIENTS:
-                found.setdefault(row.workload, {})[float(row.nodes)] = row.rate
+            value = getattr(row, figure)
+            if value and row.by == OURS and row.tags.get("clients") in NODES_CLIENTS:
+                found.setdefault(row.workload, {})[float(row.nodes)] = value
         return {name: sorted(line.items()) for name, line in found.items() if len(line) > 1}
+
+
+def _line(workload: str, nodes: int, cells: dict[str, str], systems: Sequence[str]) -> str:
+    texts = " | ".join(cells.get(by, "") for by in systems)
+    return f"| {workload} | {nodes} | {texts} |"
 
 
 def _short(value: float) -> str:

@@ -15,7 +15,7 @@ from benchmarks.peers.plain import PlainFile
 from benchmarks.peers.postgres import PostgresServers
 from benchmarks.peers.rqlite import RqliteServers
 from benchmarks.results import Measured, Report, Row
-from benchmarks.usage import cpu_seconds, resident_mb
+from benchmarks.usage import Meter
 from benchmarks.wire import Failed
 from benchmarks.work import Client, Servers
 from benchmarks.worker import together
@@ -28,7 +28,7 @@ PEERS = ("rqlite", "etcd", "postgresql", "sqlite3")
 
 def run(options: argparse.Namespace, report: Report) -> None:
     """Everything that was chosen."""
-    chosen = options.only or (*GROUPS, *OWN_GROUPS)
+    chosen = [one for one in options.only or (*GROUPS, *OWN_GROUPS) if one not in options.without]
     first, *others = options.nodes
     for nodes in (first, *others):
         groups = [one for one in GROUPS if one in chosen]
@@ -83,7 +83,7 @@ def measured(
     servers: Servers, client: Client, load: Load, nodes: int, seconds: float, report: Report
 ) -> Row | None:
     """One line; what fails is noted, and the others go on."""
-    before = {pid: cpu_seconds(pid) for pid in servers.pids()}
+    meter = Meter(servers.pids())
     try:
         found = _loaded(client, load, seconds)
     except (raftsql.Error, Failed, OSError, RuntimeError) as error:
@@ -91,10 +91,9 @@ def measured(
         return None
     if found is None or not found.count:
         return None
-    used = sum(cpu_seconds(pid) - before.get(pid, 0.0) for pid in servers.pids())
-    rows = load.work.rows
+    rows, used = load.work.rows, meter.cpu_seconds(servers.pids())
     row = Row.of(load.label, client.by, nodes, found, rows=rows, servers=used)
-    row.memory_mb = max((resident_mb(pid) for pid in servers.pids()), default=0.0)
+    row.memory_mb = meter.largest_mb(servers.pids())
     row.tags = dict(load.tags)
     return row
 

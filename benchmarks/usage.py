@@ -28,6 +28,21 @@ def cpu_seconds(pid: int) -> float:
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
+class Meter:
+    """What processes use from now on."""
+
+    def __init__(self, pids: Iterable[int]) -> None:
+        self._before = {pid: cpu_seconds(pid) for pid in pids}
+
+    def cpu_seconds(self, pids: Iterable[int]) -> float:
+        """Of these processes, some of which may be new."""
+        return sum(cpu_seconds(pid) - self._before.get(pid, 0.0) for pid in pids)
+
+    def largest_mb(self, pids: Iterable[int]) -> float:
+        """The memory of the one that has most."""
+        return max((resident_mb(pid) for pid in pids), default=0.0)
+
+
 def family(pids: Iterable[int]) -> list[int]:
     """These processes and all below them, for servers that start others."""
     found, asked = [], list(pids)

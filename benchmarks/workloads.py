@@ -95,8 +95,9 @@ def _ranges() -> Iterator[Load]:
 
 
 def _mixed() -> Iterator[Load]:
-    for clients in (1, 64):
-        yield Load(f"90 % reads, {_clients(clients)}", Work("mixed"), clients)
+    for clients in CLIENTS:
+        tags = {"clients": float(clients)}
+        yield Load(f"90 % reads, {_clients(clients)}", Work("mixed"), clients, tags=tags)
 
 
 def _row_sizes() -> Iterator[Load]:

@@ -112,3 +112,20 @@ def test_rates_are_told_by_the_size_of_the_cluster() -> None:
         one.tags = {"clients": 64.0}
         found.add(one)
     assert found.by_nodes() == {"insert, 64 clients": [(1.0, 20.0), (5.0, 5.0)]}
+
+
+def test_a_plot_of_costs_leaves_out_what_was_not_measured() -> None:
+    found, _ = report()
+    for clients, used in ((1, 0.5), (8, 0.0)):
+        one = row(f"insert, {clients} clients", "raftsql", 100.0)
+        one.tags, one.servers_cpu = {"clients": float(clients)}, used
+        found.add(one)
+    assert found.series("clients", ("insert",), "servers_cpu") == {"raftsql insert": [(1.0, 0.5)]}
+
+
+def test_costs_have_a_table_of_their_own() -> None:
+    found, _ = report()
+    own = Row("insert", "raftsql", 3, 100.0, client_us=20.4, servers_cpu=0.0615, memory_mb=80.0)
+    found.add(own)
+    found.add(row("restart", "raftsql", 1.0, unit=" s"))
+    assert found.costs().splitlines()[2:] == ["| insert | 3 | 20 + 62 µs, 80 MB |"]
