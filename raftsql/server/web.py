@@ -93,6 +93,7 @@ class Web:
             access_log=False,
             lifespan="off",
             server_header=False,
+            proxy_headers=False,  # Or whoever is on this machine could say to be elsewhere.
             limit_concurrency=CONNECTIONS_MAX if self.console is None else PAGES_MAX,
             timeout_graceful_shutdown=STOP_SECONDS,
         )

@@ -26,6 +26,10 @@ SECONDS = 30.0
 PASSWORD = "a long enough word"
 
 
+_opened: list[asyncio.StreamWriter] = []
+"""By the browsers of a test; closed at its end."""
+
+
 @dataclass
 class Reply:
     """What came back."""
@@ -122,6 +126,7 @@ class Browser:
         given |= headers or {}
         head = "".join(f"{name}: {value}\r\n" for name, value in given.items() if value)
         request = f"{method} /console{path} HTTP/1.1\r\n{head}\r\n".encode()
+        _opened.append(writer)
         writer.write(request + (content if method not in ("GET", "HEAD") else b""))
         answer = await Open(reader, writer).head()
         if cookie := answer.headers.get("set-cookie"):
@@ -203,6 +208,8 @@ async def served(folder: Path, *flags: str) -> AsyncIterator[Served]:
     finally:
         await web.close()
         await host.close()
+        while _opened:
+            _opened.pop().transport.abort()
 
 
 async def until(happened: Callable[[], bool]) -> None:

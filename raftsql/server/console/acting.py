@@ -120,7 +120,13 @@ async def backup(asked: Asked) -> Response:
         "content-disposition": f'attachment; filename="raftsql-{now}.db"',
         "content-length": str(first.size_bytes),
     }
-    return Flow(_file(first, parts), "application/vnd.sqlite3", headers, done=parts.aclose)
+    return Flow(
+        _file(first, parts),
+        "application/vnd.sqlite3",
+        headers,
+        until=asked.session.ended,
+        done=parts.aclose,
+    )
 
 
 async def _first_bytes(parts: AsyncGenerator[Any, None]) -> Any:

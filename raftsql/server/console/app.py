@@ -84,6 +84,8 @@ class Console:
         self.pace = Pace()
         self.queries = 0
         """Under way now, of all sessions."""
+        self.held = 0
+        """Those of them that hold a large result."""
         self.actions = 0
         """Of administrators, under way now."""
         # A cookie is for a machine and not for a port: each node's has a name of its own.

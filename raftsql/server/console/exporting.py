@@ -64,7 +64,7 @@ async def export(asked: Asked) -> Response:
     form: Form = Csv(names) if given.format == "csv" else Json(names)
     headers = {"content-disposition": f'attachment; filename="result.{given.format}"'}
     content = _content(work, cursor, form)
-    return Flow(content, KINDS[given.format], headers, done=work.close)
+    return Flow(content, KINDS[given.format], headers, until=work.session.ended, done=work.close)
 
 
 async def _begun(work: Work) -> AsyncCursor:

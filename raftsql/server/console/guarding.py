@@ -232,7 +232,7 @@ class SafeHeaders:
     """Puts the headers that keep a browser safe on every answer, errors as well."""
 
     def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+        self.inner = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve, with the headers."""
@@ -246,4 +246,4 @@ class SafeHeaders:
                     headers["cache-control"] = "no-store"
             await send(message)
 
-        await self._app(scope, receive, with_headers)
+        await self.inner(scope, receive, with_headers)

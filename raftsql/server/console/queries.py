@@ -34,6 +34,9 @@ TIMEOUT_SECONDS: Final = 60.0
 TIMEOUT_SECONDS_MAX: Final = 3600.0
 ALL_QUERIES_MAX: Final = 64
 """Of all sessions of a node, under way at once."""
+HELD_MAX: Final = 6
+"""Results of all sessions that are longer than a page of the driver's: the node keeps 16 of them
+for all of its clients, and pages that are slow to read may not have them all."""
 LONG_CHARACTERS: Final = 8 << 10
 """A text longer than this is taken apart beside the event loop."""
 
@@ -89,7 +92,7 @@ class Running:
 async def query(asked: Asked) -> Response:
     """Run what the page sends; its rows flow back."""
     work = await Work.of(asked, asked.body)
-    return Flow(work.lines(), "application/x-ndjson", done=work.close)
+    return Flow(work.lines(), "application/x-ndjson", until=work.session.ended, done=work.close)
 
 
 async def cancel(asked: Asked) -> Response:
@@ -108,7 +111,7 @@ class Work:
         self.console, self.session, self.given = asked.console, asked.session, given
         self.pieces = pieces
         self.running = Running()
-        self._closed = False
+        self._closed = self._holds = False
         self._ended: dict[str, Any] = {}
         self.name = given.id or f"unnamed-{id(self)}"
         self.open: OpenTransaction | None = None
@@ -210,6 +213,7 @@ class Work:
 
     async def pages(self, cursor: AsyncCursor) -> AsyncGenerator[list[Any], None]:
         """The rows, some at a time, until the limit."""
+        self._hold(cursor)
         left = self.given.limit
         while left is None or left > 0:
             want = cells.CHUNK_ROWS if left is None else min(cells.CHUNK_ROWS, left)
@@ -219,6 +223,15 @@ class Work:
             self.session.touched = monotonic()
             yield rows
             left = None if left is None else left - len(rows)
+
+    def _hold(self, cursor: AsyncCursor) -> None:
+        """Count a result of which more is to come: the node keeps its snapshot meanwhile."""
+        if not cursor._rest or self._holds:
+            return
+        if self.console.held >= HELD_MAX:
+            raise busy("too many large results are being read: wait for one, or cancel it")
+        self._holds = True
+        self.console.held += 1
 
     def _cancelled(self, piece: Piece) -> Problem:
         if self.connection.transaction_lost:
@@ -268,6 +281,8 @@ class Work:
             return
         self._closed = True
         self.console.queries -= 1
+        self.console.held -= self._holds
+        self._holds = False
         self.session.queries.pop(self.name, None)
         self.session.seen(self.connection)
         if self.open is not None:

@@ -62,6 +62,8 @@ class Session:
         self.bookmark = ""
         """How much it has seen: what it reads next is not older."""
         self.ended = asyncio.Event()
+        self.at_end: list[Callable[[], None]] = []
+        """Called when it ends."""
         self._cluster = cluster
 
     def connection(self) -> AsyncConnection:
@@ -103,6 +105,8 @@ class Session:
     async def end(self) -> None:
         """Stop what runs, roll back what is open."""
         self.ended.set()
+        for tell in self.at_end:
+            tell()
         for query in list(self.queries.values()):
             query.cancel()
         for name in list(self.transactions):

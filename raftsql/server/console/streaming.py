@@ -19,6 +19,8 @@ from starlette.types import Receive, Scope, Send
 STALL_SECONDS: Final = 60.0
 """A page that takes nothing for so long is cut off: the result it does not read keeps a snapshot of
 the database alive."""
+LAST_SECONDS: Final = 0.5
+"""What a response still has when the session it belongs to has ended."""
 SHARE: Final = 0.2
 """Of the event loop, for all that pages ask for."""
 BURST_SECONDS: Final = 0.02
@@ -50,13 +52,14 @@ class Flow(Response):
     def __init__(
         self, content: AsyncGenerator[bytes, None], media_type: str,
         headers: Mapping[str, str] | None = None,
-        *, done: Callable[[], Awaitable[object]] | None = None,
+        *, until: asyncio.Event, done: Callable[[], Awaitable[object]] | None = None,
     ) -> None:  # fmt: skip
         """However this ends, the generator is closed and `done` called: a generator that was never
         begun, since the page was gone by then, has nothing that could let go of what it stands
-        for."""
+        for. Once `until` has come, it has a moment left."""
         super().__init__(None, 200, headers, media_type)
         self._content = content
+        self._until = until
         self._done = done
         if "content-length" not in (headers or {}):
             del self.headers["content-length"]
@@ -65,9 +68,14 @@ class Flow(Response):
         """Send all of it, or what the page stays for."""
         sending = asyncio.ensure_future(self._send(send))
         leaving = asyncio.ensure_future(_gone(receive))
+        ending = asyncio.ensure_future(self._until.wait())
         try:
-            await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            ends = {sending, leaving, ending}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            if ending.done() and not leaving.done():
+                await asyncio.wait({sending, leaving}, timeout=LAST_SECONDS)
         finally:
+            ending.cancel()
             leaving.cancel()
             sending.cancel()
             (problem, _) = await asyncio.gather(sending, leaving, return_exceptions=True)

@@ -172,6 +172,7 @@ class Watch:
         listener = Listener()
         self._listeners.add(listener)
         self._wanted.set()
+        session.at_end.append(listener.told.set)
         sessions = self._console.sessions
         try:
             yield b": the console\nretry: 1000\n\n"
@@ -183,7 +184,7 @@ class Watch:
                     yield b": still here\n\n"
                     continue
                 listener.told.clear()
-                if not sessions.holds(session):
+                if session.ended.is_set() or not sessions.holds(session):
                     break
                 news = b"".join(listener.happened) + listener.cluster
                 listener.happened.clear()
@@ -192,6 +193,7 @@ class Watch:
             yield _event("expired", {})
         finally:
             self._listeners.discard(listener)
+            session.at_end.remove(listener.told.set)
 
     @property
     def is_full(self) -> bool:
@@ -209,7 +211,7 @@ async def events(asked: Asked) -> Response:
     watch = asked.console.watch
     if watch.is_full:
         raise busy("too many pages look at this node")
-    return Flow(watch.listen(asked.session), "text/event-stream")
+    return Flow(watch.listen(asked.session), "text/event-stream", until=asked.session.ended)
 
 
 async def timeline(asked: Asked) -> Response:
