@@ -16,7 +16,12 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import quote
 
+from raftsql.server.papers import NoPapers, Papers, papers_in
+
+PEER_PORT_OFFSET = 1_000
+"""What `raftsql serve` takes for it."""
 STARTED_SECONDS_MAX = 30.0
 STOPPED_SECONDS_MAX = 15.0
 POLL_SECONDS = 0.05
@@ -34,6 +39,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--data-dir", type=Path, default=Path("raftsql-data"), metavar="DIR",
         help="a folder for each node is made in it (default: raftsql-data)",
     )  # fmt: skip
+    parser.add_argument(
+        "--tls", action="store_true",
+        help="encrypted, with certificates made for this machine and kept in the data directory",
+    )  # fmt: skip
     parser.add_argument("--shell", action="store_true", help="open a prompt; its end is the end")
 
 
@@ -47,45 +56,80 @@ def run(options: argparse.Namespace) -> int:
             f"raftsql up: there are no {options.nodes} ports from {options.port}", file=sys.stderr
         )
         return 2
-    addresses = [f"127.0.0.1:{port}" for port in _ports(options.port, options.nodes)]
+    offset = PEER_PORT_OFFSET if options.tls else 0
+    if options.port + options.nodes - 1 + offset > 65_535:
+        print(
+            f"raftsql up: with TLS, peers are served at port + {offset}: choose a lower --port",
+            file=sys.stderr,
+        )
+        return 2
+    ports = _ports(options.port, options.nodes, offset)
+    addresses = [f"127.0.0.1:{port}" for port in ports]
     signal.signal(signal.SIGTERM, _interrupt)
     nodes: list[subprocess.Popen[bytes]] = []
     try:
+        papers = papers_in(options.data_dir / "certificates") if options.tls else None
+        flags = [] if papers is None else papers.flags
+        url = _url(addresses, papers)
         for number, own in enumerate(addresses, 1):
-            nodes.append(_start(number, own, addresses, options.data_dir))
-        failure = _wait_until_writable(nodes, addresses, options.data_dir)
+            nodes.append(_start(number, own, addresses, options.data_dir, flags))
+        failure = _wait_until_writable(nodes, url, options.data_dir)
         if failure:
             print(f"raftsql up: {failure}", file=sys.stderr)
             return 1
-        url = f"raftsql://{','.join(addresses)}/"
         print(url, flush=True)
         return _shell(url) if options.shell else _stay(nodes)
+    except NoPapers as error:
+        print(f"raftsql up: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 0
     finally:
         _stop(nodes)
 
 
-def _ports(first: int, count: int) -> list[int]:
+def _url(addresses: list[str], papers: Papers | None) -> str:
+    query = "" if papers is None else f"?sslrootcert={quote(str(papers.authority.absolute()))}"
+    return f"raftsql://{','.join(addresses)}/{query}"
+
+
+def _ports(first: int, count: int, offset: int) -> list[int]:
+    """So many ports; where peers have another one each, so far from it, that is free too."""
     if first:
         return list(range(first, first + count))
+    found: list[int] = []
     with ExitStack() as stack:
         # All are held until the last one is found, or one might be found twice.
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        while len(found) < count:
+            port = _held(stack, 0)
+            if not offset or (port + offset <= 65_535 and _held(stack, port + offset)):
+                found.append(port)
+    return found
+
+
+def _held(stack: ExitStack, port: int) -> int:
+    """The port, or any if it is 0, held while the stack lasts; 0 if it is taken."""
+    each = stack.enter_context(socket.socket())
+    try:
+        each.bind(("127.0.0.1", port))
+    except OSError:
+        return 0
+    found: int = each.getsockname()[1]
+    return found
 
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _start(number: int, own: str, addresses: list[str], folder: Path) -> subprocess.Popen[bytes]:
+def _start(
+    number: int, own: str, addresses: list[str], folder: Path, flags: list[str]
+) -> subprocess.Popen[bytes]:
     folder.mkdir(parents=True, exist_ok=True)
     command = [
         sys.executable, "-m", "raftsql.server", "serve",
         "--data-dir", str(folder / f"node{number}"), "--listen", own, "--node-id", str(number),
+        *flags,
     ]  # fmt: skip
     if number > 1:
         command += ["--join", ",".join(addresses)]
@@ -96,23 +140,23 @@ def _start(number: int, own: str, addresses: list[str], folder: Path) -> subproc
         )
 
 
-def _wait_until_writable(
-    nodes: list[subprocess.Popen[bytes]], addresses: list[str], folder: Path
-) -> str:
+def _wait_until_writable(nodes: list[subprocess.Popen[bytes]], url: str, folder: Path) -> str:
     """Wait until there is a leader and every node has its vote; else what went wrong."""
     from raftsql.server.operate import Unreachable, status
+    from raftsql.server.places import places
 
+    first = places(url)[0]
     give_up_at = time.monotonic() + STARTED_SECONDS_MAX
     while time.monotonic() < give_up_at:
         for number, node in enumerate(nodes, 1):
             if node.poll() is not None:
                 return f"node {number} has stopped: {_last_line(folder / f'node{number}.log')}"
         try:
-            found = json.loads(status(addresses[0], timeout=1.0))
+            found = json.loads(status(first, timeout=1.0))
         except Unreachable:
             found = {}
         if found and found["pid"] != nodes[0].pid:
-            return f"the port of {addresses[0]} is taken by another node: choose another --port"
+            return f"the port of {first} is taken by another node: choose another --port"
         voters = [m for m in found.get("members", []) if m["voter"]]
         if found.get("leader") and len(voters) >= len(nodes):
             return ""

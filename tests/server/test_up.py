@@ -9,6 +9,7 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -33,11 +34,11 @@ def three_free_ports() -> int:
     return next(port for port in iter(free_port, None) if free(port))
 
 
-def start(folder: Path, port: int) -> tuple[subprocess.Popen[str], str]:
+def start(folder: Path, port: int, *flags: str) -> tuple[subprocess.Popen[str], str]:
     process = subprocess.Popen(
         [
             sys.executable, "-m", "raftsql.server", "up",
-            "--data-dir", str(folder), "--port", str(port),
+            "--data-dir", str(folder), "--port", str(port), *flags,
         ],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
@@ -70,6 +71,28 @@ def test_up_prints_a_url_that_can_be_written_to_and_is_the_same_cluster_again(
         assert stop(process, signal.SIGTERM) == 0
     done = raftsql("status", "--url", f"127.0.0.1:{port}")
     assert done.returncode == 3, "no node is left behind"
+
+
+def test_up_speaks_tls_when_asked_and_its_url_says_whom_to_trust(tmp_path: Path) -> None:
+    folder = tmp_path / "a folder"
+    process, url = start(folder, 0, "--tls", "--nodes", "2")
+    try:
+        assert url.endswith("?sslrootcert=" + quote(f"{folder}/certificates/ca.crt"))
+        with client.connect(url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE t (x)")
+        done = raftsql(url, "-c", "SELECT count(*) AS n FROM t")
+        assert (done.returncode, done.stdout.split()) == (0, ["n", "0"]), done.stderr
+        assert raftsql("status", "--url", url).returncode == 0
+        with pytest.raises(client.OperationalError):
+            client.connect(url.partition("?")[0], connect_timeout=5)
+    finally:
+        assert stop(process, signal.SIGINT) == 0
+
+
+def test_up_with_tls_says_that_peers_need_ports_above(tmp_path: Path) -> None:
+    done = raftsql("up", "--tls", "--port", "65000", "--data-dir", str(tmp_path))
+    assert done.returncode == 2
+    assert "choose a lower --port" in done.stderr
 
 
 def test_up_finds_free_ports_itself_when_it_may(tmp_path: Path) -> None:
