@@ -11,13 +11,13 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+from raftsql_driver.address import Address
 from raftsql_driver.errors import AuthenticationFailed, Unavailable
 from raftsql_driver.flows import Ask, Lost, Send, State, Wait
 from raftsql_driver.routes import Routes
 from raftsql_proto.frames import Cancel, Leader, Welcome
 
 if TYPE_CHECKING:
-    from raftsql_driver.address import Address
     from raftsql_driver.stream import Stream
 
 GREETING_S: Final = 3.0
@@ -81,7 +81,7 @@ class Cluster:
                 self.state.routes.home = node
                 return
             reasons.append(stream.reason)
-        raise Unavailable("no node can be reached: " + "; ".join(reasons))
+        raise unreached(self.address, reasons)
 
     async def open(self, node: str) -> Stream | Lost:
         """The stream to a node, opened if it is not open; many may wait for one opening."""
@@ -208,3 +208,9 @@ def cluster_of(address: Address, loop: asyncio.AbstractEventLoop) -> Cluster:
     if cluster is None or cluster.pid != os.getpid():
         cluster = shared[address.key] = Cluster(address, loop)
     return cluster
+
+
+def unreached(address: Address, reasons: list[str]) -> Unavailable:
+    """The error for whom no node has answered; who named none has perhaps not started any."""
+    hint = "; `raftsql up` starts a cluster there" if address.nodes == Address().nodes else ""
+    return Unavailable("no node can be reached: " + "; ".join(reasons) + hint)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -253,8 +254,20 @@ async def _reason(call: Any, error: Exception | None) -> str:
         return f"the answer could not be read: {error}"
     else:
         details, code = await call.details() or "", await call.code()
-    details = details.rpartition("last error: ")[2]
-    return details or f"the node ended the stream ({code.name})"
+    return plain(details) or f"the node ended the stream ({code.name})"
+
+
+_WRAPPING: Final = re.compile(
+    r".*last error: |[A-Z_]+: ipv[46]:\S+: |Failed to connect to remote host: "
+    r"|errors resolving .*lookup failed for \S+ (?=.*\]$)",
+    re.DOTALL,
+)
+
+
+def plain(details: str) -> str:
+    """gRPC's words for why a node can't be reached, without its own layers around them."""
+    bare = _WRAPPING.sub("", details)
+    return bare if len(bare) == len(details) else bare.rstrip("]")
 
 
 async def open_stream(

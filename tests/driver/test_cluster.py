@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from raftsql_driver import cluster as clusters
-from raftsql_driver.address import parse
+from raftsql_driver.address import Address, parse
 from raftsql_driver.aio import AsyncConnection
-from raftsql_driver.cluster import cluster_of
+from raftsql_driver.cluster import cluster_of, unreached
 from raftsql_driver.flows import Ask, Lost, Send, Wait
 from raftsql_proto.frames import Examine, Fetch, Release, Verdict
 from tests.driver.fake import FakeServer
@@ -84,3 +84,13 @@ async def test_the_members_that_a_welcome_names_become_known(three: FakeServer) 
     assert cluster.state.routes.nodes == [node.address for node in three.nodes]
     assert cluster.state.routes.leader == first
     await cluster.close()
+
+
+def test_who_named_no_node_is_told_how_to_start_one() -> None:
+    refused = ["127.0.0.1:4001: Connection refused"]
+    assert str(unreached(Address(), refused)).endswith(
+        "refused; `raftsql up` starts a cluster there"
+    )
+    assert (
+        str(unreached(parse("raftsql://db:1/"), ["db:1: no"])) == "no node can be reached: db:1: no"
+    )
