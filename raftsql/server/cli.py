@@ -35,11 +35,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[:1] == ["--version"]:
         _print_version()
         return 0
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:2], "--help"]
     if arguments and arguments[0] in COMMANDS:
         return _command(arguments)
+    if meant := _meant(arguments):
+        print(
+            f"raftsql: there is no command {arguments[0]!r}; did you mean {meant}? "
+            f"(A host of that name is raftsql://{arguments[0]}/)",
+            file=sys.stderr,
+        )
+        return 2
     from raftsql_shell.__main__ import main as shell
 
     return shell(arguments)
+
+
+def _meant(arguments: Sequence[str]) -> str:
+    """The command that was mistyped; else it is a URL, or whatever the shell makes of it."""
+    if not arguments or not arguments[0].isidentifier():
+        return ""
+    import difflib  # Here: what can't be a mistyped command starts without it.
+
+    return next(iter(difflib.get_close_matches(arguments[0], COMMANDS, n=1, cutoff=0.7)), "")
 
 
 def _print_version() -> None:

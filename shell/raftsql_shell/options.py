@@ -17,8 +17,8 @@ read when it is no terminal, and else there is a prompt. Only data is written to
 exit codes: 0 all went well; 1 a statement or command failed; 2 the command line is wrong; 3 no node
 can be reached. The first error ends a script, unless it says `.bail off`.
 
-Other commands of raftsql: serve, up, status, members, add, remove, transfer, compact, recover; try
-`raftsql status --help`.
+Other commands of raftsql: serve, up, status, members, add, remove, transfer, compact, backup,
+restore, verify, user, version, recover; try `raftsql up --help`.
 """
 
 
