@@ -97,8 +97,8 @@ SETTINGS: Final = {
     "defer_foreign_keys": Settings.DEFER_FOREIGN_KEYS,
     "recursive_triggers": Settings.RECURSIVE_TRIGGERS,
 }
-_ON: Final = frozenset({"1", "on", "yes", "true"})
-_OFF: Final = frozenset({"0", "off", "no", "false"})
+_ON: Final = frozenset({"on", "yes", "true"})
+_NUMBER: Final = re.compile(r"\+?0*(\d{1,9})(?!\d)")
 
 
 @lru_cache(maxsize=2048)
@@ -137,9 +137,11 @@ def _unquoted(name: str) -> str:
 
 
 def changed(settings: int, name: str, value: str) -> int:
-    """The settings after a PRAGMA; like SQLite, a word that is neither on nor off means off."""
+    """The settings after a PRAGMA; as SQLite has it, numbers but 0 mean on, unknown words off."""
     bit = SETTINGS[name]
-    return settings | bit if value in _ON else settings & ~bit
+    number = _NUMBER.match(value)
+    is_on = int(number[1]) & 0xFF != 0 if number else value in _ON
+    return settings | bit if is_on else settings & ~bit
 
 
 def split(script: str) -> list[str]:

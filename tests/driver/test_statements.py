@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -102,6 +105,19 @@ def test_settings_are_switched_one_by_one() -> None:
     assert changed(1, "foreign_keys", "off") == 0
     assert changed(1, "recursive_triggers", "1") == 5
     assert changed(5, "foreign_keys", "nonsense") == 4
+
+
+@pytest.mark.parametrize("value", "0 00 1 2 +1 -1 256 1.5 on ON 'on' yes true full maybe".split())
+def test_a_setting_is_on_where_sqlite_has_it_on(value: str) -> None:
+    sql = f"PRAGMA foreign_keys = {value}"
+    with closing(sqlite3.connect(":memory:")) as sqlite:
+        for before in (0, 1):
+            sqlite.execute(f"PRAGMA foreign_keys = {before}")
+            sqlite.execute(sql)
+            text = look_at(sql)
+            assert text.value is not None
+            after = changed(before, text.argument, text.value)
+            assert (after,) == sqlite.execute("PRAGMA foreign_keys").fetchone()
 
 
 def test_rows_are_counted_for_changes_alone() -> None:
