@@ -64,7 +64,7 @@ class Undo:
                 self._noted.clear()
 
 
-def lose(undo: Path, data: Path, chance: random.Random) -> int:
+def lose(undo: Path, data: Path, chance: random.Random, *, everything: bool = False) -> int:
     """Take from a dead node's files what was not synced, or some of it; how many writes went."""
     notes: dict[int, list[tuple[int, int, bytes]]] = {}
     content, at = undo.read_bytes(), 0
@@ -78,7 +78,7 @@ def lose(undo: Path, data: Path, chance: random.Random) -> int:
         at += length
     paths = {path.stat().st_ino: path for path in data.rglob("*") if path.is_file()}
     undo.write_bytes(b"")
-    mood = chance.choice((0.0, 0.5, 1.0, 1.0))
+    mood = 1.0 if everything else chance.choice((0.0, 0.5, 1.0, 1.0))
     lost = 0
     for inode, changes in notes.items():
         if inode in paths:

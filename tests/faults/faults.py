@@ -7,6 +7,7 @@ overlap, since ending one would end a part of the other.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from tests.faults.network import Link, bridge, halves, one_way, ring
 from tests.faults.nodes import FaultyNodes
 
 ADMIN_S: Final = 8.0
+SETTLE_S: Final = 6.0
+"""How long a new majority may take to elect a leader before it gets help."""
 
 
 @dataclass(slots=True)
@@ -122,6 +125,36 @@ def power_failure(scene: Scene) -> None:
     scene.nodes.kill_all(scene.victims)
     lost = [scene.nodes.lose_unsynced(number, scene.chance) for number in scene.victims]
     scene.note = f"writes lost: {', '.join(map(str, lost))}"
+
+
+def _come_back(scene: Scene) -> None:
+    """The others come back when those that were left have settled it among themselves."""
+    give_up_at = time.monotonic() + SETTLE_S
+    while not scene.nodes.leader() and time.monotonic() < give_up_at:
+        time.sleep(0.05)
+    _start_again(scene)
+
+
+@fault("everything", "a majority that lacks what the one before it may not have lost", _come_back)
+def shifted_majority(scene: Scene) -> None:
+    """Some miss writes; one of those that did not loses power within a sync, and then has to do
+    with the former, while the rest is down. So each write must be on the disks of a majority."""
+    nodes, members = scene.nodes, scene.shuffled()
+    if leader := nodes.leader():
+        members.remove(leader)
+        members.insert(0, leader)
+    knowing = members[: len(members) // 2 + 1]
+    unlucky = scene.chance.choice(knowing[:2])
+    nodes.cut({link for link in halves(members, len(knowing)) if members[0] in link})
+    nodes.knobs[unlucky].slow_ms = 400
+    time.sleep(scene.chance.uniform(0.5, 1.0))
+    nodes.kill_all(knowing)
+    lost = nodes.lose_unsynced(unlucky, scene.chance, everything=True)
+    nodes.cut(set())
+    nodes.soothe(unlucky)
+    nodes.start(unlucky)
+    scene.victims = [number for number in knowing if number != unlucky]
+    scene.note = f"node {unlucky} lost {lost} writes, and goes on without {scene.victims}"
 
 
 # Links.

@@ -130,9 +130,10 @@ class FaultyNodes(Nodes):
         self.lives.note_links(links)
         self.network.cut(links)
 
-    def lose_unsynced(self, number: int, chance: random.Random) -> int:
+    def lose_unsynced(self, number: int, chance: random.Random, *, everything: bool = False) -> int:
         """Let a dead node's disk be as after a power cut; how many writes are gone."""
-        return disks.lose(self.place(number) / "undo", self.data(number), chance)
+        undo = self.place(number) / "undo"
+        return disks.lose(undo, self.data(number), chance, everything=everything)
 
     def soothe(self, number: int) -> None:
         """Its disk and clocks are sound from now on."""

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from tests.simulator.mutants import MUTANTS as CORE
 from tests.simulator.replicas.mutants import planted as in_replica
 
+LATE_S: Final = 0.1
 _kept: Final = ExitStack()
 """What is planted stays as long as the process."""
 
@@ -45,13 +47,19 @@ def _replica(name: str) -> Callable[[], None]:
     return _enter(lambda: in_replica(name))
 
 
-def _never_sync() -> None:
+def _sync_later() -> None:
     from raftsql.storage.files import RealFile
 
     right = RealFile.sync
 
+    def late(file: Any) -> None:
+        with suppress(OSError):  # It may be closed by now.
+            right(file)
+
     def sync(self: Any) -> None:
-        if "/journal" not in os.readlink(f"/proc/self/fd/{self._descriptor}"):
+        if "/journal" in os.readlink(f"/proc/self/fd/{self._descriptor}"):
+            threading.Timer(LATE_S, late, [self]).start()
+        else:
             right(self)
 
     RealFile.sync = sync  # type: ignore[method-assign]
@@ -107,8 +115,16 @@ def _no_fuel() -> None:
 
 PLANTED: Final = {
     "answers-before-sync": Planted(
-        "the journal says that entries are on the disk before it has synced them",
-        _never_sync, ("sets", "counters"), ("power failure",),
+        "the journal says that entries are on the disk, and syncs them a moment later",
+        _sync_later, ("sets", "counters"), ("power failure",),
+    ),
+    "counts-its-disk-early": Planted(
+        CORE["counts_its_own_disk_early"].story,
+        _core("counts_its_own_disk_early"), ("sets", "counters"), ("shifted majority",),
+    ),
+    "acknowledges-before-the-disk": Planted(
+        CORE["acknowledges_before_the_disk"].story,
+        _core("acknowledges_before_the_disk"), ("sets", "counters"), ("shifted majority",),
     ),
     "reads-without-a-quorum": Planted(
         CORE["reads_without_a_quorum"].story,

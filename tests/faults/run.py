@@ -58,7 +58,7 @@ class Outcome:
     workloads: list[Workload] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
     logs: dict[int, str] = field(default_factory=dict)
-    """What the nodes said, where something was wrong."""
+    """What the nodes said."""
 
     @property
     def operations(self) -> int:
@@ -140,8 +140,7 @@ class Run:
             outcome.violations += workload.strange
         outcome.violations += await asyncio.to_thread(different, nodes)
         await connection.close()
-        if outcome.violations:
-            outcome.logs = {number: nodes.log(number) for number in nodes.processes}
+        outcome.logs = {number: nodes.log(number) for number in nodes.processes}
 
     async def _strike_while(self, nodes: FaultyNodes, clients: list[asyncio.Task[None]]) -> None:
         """Follow the plan as long as no client has failed in a way that none may."""

@@ -49,8 +49,14 @@ def plan(seed: int, seconds: float, kinds: Sequence[str] = ()) -> list[Strike]:
         strikes.append(Strike(at, fault, lasts, chance.getrandbits(32)))
         second = chance.choices(names, weights)[0]
         later = chance.uniform(0, lasts * 0.7)
-        if chance.random() < MIXED and FAULTS[second].layer != FAULTS[fault].layer:
+        if chance.random() < MIXED and _go_together(fault, second):
             # It ends with the first, so that it never meets the next one of its own layer.
             strikes.append(Strike(at + later, second, lasts - later, chance.getrandbits(32)))
         at += lasts + chance.uniform(*PEACE_S)
     return sorted(strikes, key=lambda strike: strike.at)
+
+
+def _go_together(one: str, other: str) -> bool:
+    """Whether ending one of two faults leaves the other as it was."""
+    layers = {FAULTS[one].layer, FAULTS[other].layer}
+    return len(layers) == 2 and "everything" not in layers

@@ -17,7 +17,7 @@ from tests.faults.workloads import WORKLOADS
 
 SECONDS = 12.0
 SEED = 35
-"""A sleep, two power failures, a newcomer, a partition and a kill."""
+"""A sleep, a power failure, a newcomer, a majority that is shifted, a partition."""
 
 
 @pytest.mark.e2e

@@ -23,7 +23,7 @@ GAP_S: Final = 0.15
 CALLS_MAX: Final = 60
 LAYERS: Final = {
     "processes": "#c0392b", "links": "#2471a3", "loss": "#7d3c98", "delay": "#5dade2",
-    "disks": "#b9770e", "clocks": "#148f77", "members": "#616a6b",
+    "everything": "#1b2631", "disks": "#b9770e", "clocks": "#148f77", "members": "#616a6b",
 }  # fmt: skip
 NODE: Final = {
     State.LEADS: "#1e8449", State.FOLLOWS: "#a9dfbf", State.STARTING: "#f5b041",

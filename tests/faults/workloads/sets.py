@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from itertools import count
 from typing import Any, Final
 
@@ -10,11 +11,13 @@ from tests.faults.history import Violation
 from tests.faults.workloads.workload import Reached, Workload, patience, rows
 
 VALUES_A_SET: Final = 200
+HEAVY: Final = 0.03
+HEAVY_BYTES: Final = 70_000
 CURRENT: Final = {"linearizable", "lease"}
 """The levels whose reads have all that was acknowledged before."""
 TABLE: Final = """
 CREATE TABLE element(
-    owner, value,
+    owner, value, weight,
     at DEFAULT (strftime('%Y-%m-%d %H:%M:%f', 'now')), chance DEFAULT (random())
 )
 """
@@ -36,6 +39,10 @@ class Sets(Workload):
         await connection.execute(TABLE)
         await connection.execute("CREATE INDEX element_owner ON element(owner)")
 
+    def _weight(self, chance: random.Random) -> bytes | None:
+        """Sometimes much: a node writes and applies little things in place, and much in threads."""
+        return chance.randbytes(HEAVY_BYTES) if chance.random() < HEAVY else None
+
     async def work(self, client: int, reached: Reached) -> None:
         chance, value = self.chance(client), 0
         connection = await reached.connect(client)
@@ -45,8 +52,8 @@ class Sets(Workload):
                 operation = self.history.begin(client, "add", value // VALUES_A_SET, value)
                 async with self.noted(operation):
                     await connection.execute(
-                        "INSERT INTO element(owner, value) VALUES(?, ?)",
-                        (operation.key, value),
+                        "INSERT INTO element(owner, value, weight) VALUES(?, ?, ?)",
+                        (operation.key, value, self._weight(chance)),
                         timeout=patience(chance),
                     )
             else:

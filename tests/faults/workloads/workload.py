@@ -113,6 +113,12 @@ class Workload:
             yield answers.append
         except raftsql.TooStale:
             self.history.end(operation, Fate.NEVER)
+        except raftsql.OperationalError as error:
+            if operation.level == "stale" and "no such table" in str(error):
+                # What a node has may be nothing yet: it is new, or lost power and reads its log.
+                self.history.end(operation, Fate.NEVER)
+            else:
+                self.history.end(operation, self._fate(operation, error))
         except raftsql.Error as error:
             self.history.end(operation, self._fate(operation, error))
         else:
