@@ -30,7 +30,7 @@ from raftsql_shell.catalogue import Reader
 from raftsql_shell.completion import ShellCompleter
 from raftsql_shell.config import Config
 from raftsql_shell.errors import CommandError
-from raftsql_shell.interrupts import interrupts_ignored
+from raftsql_shell.interrupts import interrupted_ahead, interrupts_ignored
 from raftsql_shell.lexer import SqliteLexer
 from raftsql_shell.output import ReaderGone
 from raftsql_shell.shell import USAGE
@@ -139,7 +139,11 @@ class App:
             print(f"-- {text}")
         try:
             with patch_stdout(raw=True):
-                return prompt.prompt(self._message())
+                text = prompt.prompt(self._message())
+            if interrupted_ahead(prompt.app.input):
+                print("cancelled", flush=True)
+                return ""
+            return text
         except KeyboardInterrupt:
             return ""
         except EOFError:
