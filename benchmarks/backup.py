@@ -1,10 +1,11 @@
 """Backup, restore and verify of a database, beside `cp` and SQLite's own backup of the same file.
 
-    python -m benchmarks.backup [--size-mb 200] [--nodes 3]
+    python -m benchmarks.backup [--size-mb 200] [--nodes 3] [--markdown]
 
 The file is made by Python's sqlite3, restored into a cluster, backed up from it and compared with
-it. A client writes single rows all the while; what it feels of each step stands behind the step.
-Every way ends with the file synced. `sqlite3 .backup` is the backup function behind that command.
+it. At the end a client writes single rows; what it feels of each step stands behind the step. Every
+way ends with the file synced. sqlite3 `.backup` is the backup function behind that command. Memory
+is the highest that the command had in use, and any of the nodes.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 import raftsql
+from benchmarks import usage
 from benchmarks.nodes import Nodes
 
 ROW_BYTES = 1000
@@ -87,15 +90,62 @@ class Writer:
         return f"{len(taken):>6} writes, p50 {p50:.1f} p99 {p99:.1f} worst {worst:.0f} ms"
 
 
-def timed(label: str, size: int, job: Callable[[], object], writer: Writer | None = None) -> None:
-    """Do it and print how fast it was."""
-    if writer is not None:
-        writer.felt()
-    began = time.perf_counter()
-    job()
-    seconds = time.perf_counter() - began
-    felt = f"   {writer.felt()}" if writer is not None else ""
-    print(f"{label:34}{seconds:>8.2f} s{size / seconds / 1e6:>9.0f} MB/s{felt}", flush=True)
+class Line(NamedTuple):
+    """One way that was measured."""
+
+    what: str
+    seconds: float
+    rate: float
+    """Megabytes of the database a second."""
+    client_mb: float
+    """The most memory that the command had in use; 0: there was none."""
+    nodes_mb: float
+    """The most that any node had in use meanwhile."""
+    felt: str = ""
+
+
+class Bench:
+    """Times one way after the other, and watches memory meanwhile."""
+
+    def __init__(self, nodes: Nodes, size: int) -> None:
+        self.nodes = nodes
+        self.size = size
+        self.lines: list[Line] = []
+
+    def timed(self, what: str, job: Callable[[], object], writer: Writer | None = None) -> None:
+        """Do it, print how fast it was, and keep that."""
+        pids = [process.pid for process in self.nodes.processes.values()]
+        usage.forget_peaks(pids)
+        if writer is not None:
+            writer.felt()
+        began = time.perf_counter()
+        client_mb = job()
+        seconds = time.perf_counter() - began
+        line = Line(
+            what, seconds, self.size / seconds / 1e6,
+            client_mb if isinstance(client_mb, float) else 0.0,
+            max(usage.peak_mb(pid) for pid in pids), writer.felt() if writer is not None else "",
+        )  # fmt: skip
+        self.lines.append(line)
+        memory = f"{line.client_mb:>6.0f} {line.nodes_mb:>6.0f} MB"
+        print(
+            f"{what:32}{seconds:>8.2f} s{line.rate:>8.0f} MB/s  {memory}  {line.felt}", flush=True
+        )
+
+    def table(self) -> str:
+        """As Markdown, beside the first line."""
+        head = [
+            "| | seconds | MB/s | of `cp` | command's peak | node's peak |",
+            "|---|--:|--:|--:|--:|--:|",
+        ]
+        first = self.lines[0].rate
+        rows = [
+            f"| {line.what} | {line.seconds:.1f} | {line.rate:.0f} | {line.rate / first:.2f} | "
+            f"{f'{line.client_mb:.0f} MB' if line.client_mb else ''} | "
+            f"{f'{line.nodes_mb:.0f} MB' if line.client_mb else ''} |"
+            for line in self.lines
+        ]
+        return "\n".join([*head, *rows])
 
 
 def synced(path: Path) -> None:
@@ -104,10 +154,15 @@ def synced(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def program(url: str, *arguments: str) -> None:
-    """An operator's command."""
+def program(url: str, *arguments: str) -> float:
+    """An operator's command; the most memory it had in use, in megabytes."""
     command = [sys.executable, "-m", "raftsql.server", *arguments, "--url", url]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return used.ru_maxrss / 1024
 
 
 def copied(source: Path, target: Path) -> None:
@@ -135,41 +190,39 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size-mb", type=int, default=200)
     parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--markdown", action="store_true", help="print the table for a page too")
     options = parser.parse_args()
     with folder() as place, Nodes(options.nodes) as nodes:
         source = made(place / "source.db", options.size_mb)
-        size = source.stat().st_size
-        print(f"{size / 1e6:.0f} MB, {options.nodes} nodes on this machine")
-        timed("cp", size, lambda: copied(source, place / "cp.db"))
-        timed("sqlite3 .backup", size, lambda: backed_up(source, place / "sqlite.db"))
-        timed("restore", size, lambda: program(nodes.url, "restore", str(source), "--yes"))
-        timed("backup", size, lambda: program(nodes.url, "backup", str(place / "a.db")))
-        timed("verify", size, lambda: program(nodes.url, "verify"))
-        timed("verify and compare a file", size, lambda: _verify(nodes.url, place / "a.db"))
-        with Writer(nodes.url) as writer:
-            time.sleep(2)
-            print(f"{'undisturbed':57}{writer.felt()}")
-            backup = place / "b.db"
-            timed("backup", size, lambda: program(nodes.url, "backup", str(backup)), writer)
-            timed("verify", size, lambda: program(nodes.url, "verify"), writer)
-            timed(
-                "restore", size, lambda: program(nodes.url, "restore", str(source), "--yes"), writer
-            )
-        print(f"{writer.errors} writes failed")
-        timed("backup --gzip", size, lambda: _gzip(nodes.url, place / "c.db.gz"))
-        timed("backup --sql", size, lambda: _sql(nodes.url, place / "d.sql"))
+        bench = Bench(nodes, source.stat().st_size)
+        print(f"{bench.size / 1e6:.0f} MB, {options.nodes} nodes on this machine")
+        _measure(bench, source, place)
+    if options.markdown:
+        print(bench.table())
 
 
-def _verify(url: str, path: Path) -> None:
-    program(url, "verify", "--file", str(path))
-
-
-def _gzip(url: str, path: Path) -> None:
-    program(url, "backup", str(path), "--gzip")
-
-
-def _sql(url: str, path: Path) -> None:
-    program(url, "backup", str(path), "--sql")
+def _measure(bench: Bench, source: Path, place: Path) -> None:
+    timed, url, backup = bench.timed, bench.nodes.url, str(place / "a.db")
+    timed("`cp`", lambda: copied(source, place / "cp.db"))
+    timed("sqlite3 `.backup`", lambda: backed_up(source, place / "sqlite.db"))
+    timed("restore of a SQLite file", lambda: program(url, "restore", str(source), "--yes"))
+    timed("backup", lambda: program(url, "backup", backup))
+    timed("backup --unchecked", lambda: program(url, "backup", backup, "--unchecked", "--force"))
+    timed("restore of a backup", lambda: program(url, "restore", backup, "--yes"))
+    timed("verify", lambda: program(url, "verify"))
+    timed("verify --file", lambda: program(url, "verify", "--file", backup))
+    timed("backup --gzip", lambda: program(url, "backup", str(place / "c.db.gz"), "--gzip"))
+    timed("backup --zstd", lambda: program(url, "backup", str(place / "c.db.zst"), "--zstd"))
+    timed("backup --sql", lambda: program(url, "backup", str(place / "d.sql"), "--sql"))
+    with Writer(url) as writer:
+        time.sleep(2)
+        print(f"{'a writer, undisturbed':32}{writer.felt()}")
+        timed("backup, and a writer", lambda: program(url, "backup", backup, "--force"), writer)
+        timed("verify, and a writer", lambda: program(url, "verify"), writer)
+        timed(
+            "restore, and a writer", lambda: program(url, "restore", str(source), "--yes"), writer
+        )
+    print(f"{writer.errors} writes failed")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,20 @@ def resident_mb(pid: int | str = "self") -> float:
     return 0.0
 
 
+def peak_mb(pid: int) -> float:
+    """The most memory that a process has had in use, since it began or `forget_peaks`."""
+    for line in _read(Path(f"/proc/{pid}/status")).splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def forget_peaks(pids: Iterable[int]) -> None:
+    """Let the peaks of these processes count from now on."""
+    for pid in pids:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
 def cpu_seconds(pid: int) -> float:
     """What a process, and those of its children that ended, have used."""
     fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
