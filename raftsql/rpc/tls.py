@@ -43,6 +43,9 @@ class Certificates:
         self._files = files
         self._stamp = self._stamped()
         self._content = self._read()
+        self._served = self._stamp
+        """What the server was last told of. Apart from `_stamp`, since whoever calls a peer, or
+        reads the settings again, may be the first to see that the files are others."""
         self._refused: _Stamp | None = None
         """Files that were looked at and could not be used."""
 
@@ -78,7 +81,11 @@ class Certificates:
     def _again(self) -> Any:
         """Called by gRPC before a handshake, in a thread of its own. None: go on as before."""
         try:
-            return self._configuration() if self.refresh() else None
+            self.refresh()
+            if self._served == self._stamp:
+                return None
+            self._served = self._stamp
+            return self._configuration()
         except Exception:
             log.exception("certificates could not be looked at")
             return None

@@ -21,6 +21,12 @@ class Tls:
     clients: Certificates | None = None
     roads: Roads = PLAIN
 
+    def refresh(self) -> None:
+        """Look at the files now, so that the log says at once what has come of a rotation."""
+        for certificates in (self.clients, self.roads.certificates):
+            if certificates is not None:
+                certificates.refresh()
+
 
 def tls_of(settings: ServeSettings) -> Tls:
     """Read the certificates that the settings name; BadCertificates if they can't be used."""

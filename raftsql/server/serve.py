@@ -80,6 +80,7 @@ async def _serve(configuration: Configuration, read: Callable[[], Configuration]
     def apply(changed: ServeSettings) -> None:
         logs.configure(changed.log_level, changed.log_format, host.where)
         host.reconfigure(changed)
+        tls.refresh()
 
     metrics = Metrics(host)
     host.admin.metrics = metrics.text

@@ -113,6 +113,18 @@ def test_files_that_are_no_certificates_are_named(tmp_path: Path) -> None:
             Certificates(bad)
 
 
+def test_a_server_is_told_of_a_file_that_somebody_else_saw_first(tmp_path: Path) -> None:
+    """Peers are called and served with the same certificate, in whatever order."""
+    nodes = Authority(tmp_path, "nodes")
+    certificate, key = nodes.sign("node")
+    held = Certificates(TlsFiles(certificate, key, nodes.certificate))
+    assert held._again() is None
+    nodes.sign("node")
+    assert held.refresh()
+    assert held._again() is not None, "a handshake after it is with the new one"
+    assert held._again() is None
+
+
 def test_beyond_loopback_a_node_wants_certificates_and_users(tmp_path: Path) -> None:
     plain = ServeSettings(listen="0.0.0.0:4001", advertise="10.0.0.1:4001")
     with pytest.raises(BadSettings, match=r"--tls-cert, --tls-key and --tls-ca"):
