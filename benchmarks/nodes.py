@@ -30,6 +30,8 @@ def free_ports(count: int) -> list[int]:
 class Nodes:
     """A cluster of processes in a folder that goes when it ends."""
 
+    program: tuple[str, ...] = (sys.executable, "-m", "raftsql.server")
+
     def __init__(self, count: int, *flags: str) -> None:
         self.addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
         self._flags = flags
@@ -70,7 +72,7 @@ class Nodes:
         while number > len(self.addresses):
             self.addresses += [f"127.0.0.1:{free_ports(1)[0]}"]
         command = [
-            sys.executable, "-m", "raftsql.server", "serve",
+            *self.program, "serve",
             "--data-dir", str(self.folder / f"node{number}"),
             "--listen", self.addresses[number - 1], "--node-id", str(number), *self._flags,
         ]  # fmt: skip
