@@ -21,7 +21,7 @@ from raftsql.rpc.client_stream import ClientStream
 from raftsql.rpc.door import Door
 from raftsql.rpc.forwarding import Forwardable, Upstream
 from raftsql.rpc.gate import CALLER, Caller, Denied, Gate
-from raftsql.rpc.tally import Tally
+from raftsql.rpc.tally import Tally, client_called
 from raftsql.rpc.tokens import TOKEN_SECONDS
 from raftsql.sql.classify import StatementKind
 from raftsql.sql.commands import Done, Failed, Refusal, decode_answer
@@ -225,6 +225,7 @@ class ClientService(ClientServicer):
         except Denied as denied:
             raise _Unwelcome(denied.status, str(denied)) from None
         stream.standing.caller = caller
+        stream.client = client_called(batch[0].client, peer)
         await stream.take(batch)
         self.runner.wake()
 
@@ -240,6 +241,7 @@ class ClientService(ClientServicer):
         )  # fmt: skip
         stream = ClientStream(self)
         stream.standing.caller = CALLER.get()
+        stream.client = client_called("a single call", context.peer())
         try:
             frame = await self._ask(run, context, stream)
         finally:
@@ -274,6 +276,7 @@ class ClientService(ClientServicer):
         await self._check_reads(request.sql, context)
         stream = ClientStream(self)
         stream.standing.caller = CALLER.get()
+        stream.client = client_called("a single call", context.peer())
         run = frames.Run(
             1, frames.Work.EXECUTE, body, level=int(request.consistency), token=request.token,
             max_staleness_ms=request.max_staleness_ms, timeout_ms=request.timeout_ms,

@@ -19,7 +19,7 @@ from raftsql.database.readers import Rest
 from raftsql.rpc.door import LONG_BYTES, Ask, settings_of
 from raftsql.rpc.replies import FAILED_TAG, Outbox, StreamReply
 from raftsql.rpc.standing import Standing
-from raftsql.rpc.tally import READ, STEP, WRITE, Asked, Kind, Outcome, Request
+from raftsql.rpc.tally import READ, STEP, WRITE, Asked, Client, Kind, Outcome, Request
 from raftsql.sql.classify import StatementKind, Verb
 from raftsql.sql.commands import (
     Column,
@@ -66,6 +66,8 @@ class ClientStream:
         self.standing = Standing(service.gate, service.runner)
         self.forwarded = False
         self._open: dict[int, Asked] = {}
+        self.client = Client()
+        """Who greeted."""
         self._note = service.tally.answered.append
         self._tracing = service.tracing
         self._trace = ""
@@ -111,14 +113,15 @@ class ClientStream:
         """The request is answered."""
         asked = self._open.pop(request, None)
         if asked is not None:
-            self._note((asked, outcome))
-            if self._followed:
-                self._told(request, outcome)
+            trace = self._told(request, outcome) if self._followed else ""
+            self._note((asked, outcome, request, self.client, trace))
 
-    def _told(self, request: int, outcome: Outcome | None) -> None:
+    def _told(self, request: int, outcome: Outcome | None) -> str:
         followed = self._followed.pop(request, None)
-        if followed is not None:
-            followed.end(outcome)
+        if followed is None:
+            return ""
+        followed.end(outcome)
+        return followed.trace_id
 
     def leader_address(self) -> str:
         """Where the leader is, if known."""

@@ -12,7 +12,7 @@ import logging
 import math
 from enum import IntEnum
 from time import perf_counter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -63,6 +63,28 @@ Asked = tuple[Request, Kind, float]
 """What waits for an answer: the request, its kind, and when it came."""
 
 
+class Client(NamedTuple):
+    """Who asks, as the log names it."""
+
+    name: str = ""
+    """What the program calls itself."""
+    peer: str = ""
+    """Where it called from."""
+
+
+NAME_CHARACTERS_MAX: Final = 64
+
+
+def client_called(name: str, peer: str) -> Client:
+    """A client by its own word, of which the log takes no more than a name."""
+    shown = name[:NAME_CHARACTERS_MAX]
+    return Client("".join(sign if sign.isprintable() else "?" for sign in shown), peer)
+
+
+Answered = tuple[Asked, Outcome, int, Client, str]
+"""What has ended and how, the client's number for it, the client, and the trace it is part of."""
+
+
 class Tally:
     """The counts of one node."""
 
@@ -72,7 +94,7 @@ class Tally:
         self.turned_away = 0
         """Statements that were refused for what they are, before anything was done."""
         self.slow = 0
-        self.answered: list[tuple[Asked, Outcome]] = []
+        self.answered: list[Answered] = []
         """What leaves with the next message, and is counted when that does. Always the same list:
         streams hold on to its `append`."""
         self._slow_us: float = math.inf
@@ -90,25 +112,25 @@ class Tally:
         ended = self.answered[:]
         self.answered.clear()
         now = perf_counter()
-        (_, last_kind, last_came), last_outcome = ended[0]
+        (_, last_kind, last_came), last_outcome, _, _, _ = ended[0]
         start = 0
-        for place, ((_, kind, came), outcome) in enumerate(ended):
+        for place, ((_, kind, came), outcome, _, _, _) in enumerate(ended):
             if came != last_came or kind is not last_kind or outcome is not last_outcome:
                 self._count(ended[start:place], now)
                 start, last_kind, last_came, last_outcome = place, kind, came, outcome
         self._count(ended[start:], now)
 
-    def _count(self, alike: list[tuple[Asked, Outcome]], now: float) -> None:
-        (_, kind, came), outcome = alike[0]
+    def _count(self, alike: list[Answered], now: float) -> None:
+        (_, kind, came), outcome, _, _, _ = alike[0]
         microseconds = int((now - came) * 1e6)
         self.cells[kind][outcome].add(microseconds, len(alike))
         if microseconds > self._slow_us:
             self.slow += len(alike)
-            for asked, _ in alike:
-                self._name(asked, outcome, microseconds, now)
+            for answered in alike:
+                self._name(answered, microseconds, now)
 
-    def _name(self, asked: Asked, outcome: Outcome, microseconds: int, now: float) -> None:
-        request, kind, _ = asked
+    def _name(self, answered: Answered, microseconds: int, now: float) -> None:
+        (request, kind, _), outcome, number, client, trace = answered
         if now - self._window > 1.0:
             if self._lines > LINES_A_SECOND_MAX:
                 log.warning("%d more statements were slow", self._lines - LINES_A_SECOND_MAX)
@@ -120,7 +142,12 @@ class Tally:
             "milliseconds": round(microseconds / 1000, 1),
             "kind": kind.name.lower(),
             "outcome": outcome.name.lower(),
+            "client": client.name,
+            "peer": client.peer,
+            "request": number,
         }
+        if trace:
+            about["trace_id"] = trace
         if isinstance(request, Write) and request.session:
             about |= {"session": request.session, "sequence": request.sequence}
         log.warning("slow: %s", text_of(request) or kind.name.lower(), extra={"about": about})

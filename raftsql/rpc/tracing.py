@@ -102,6 +102,11 @@ class Followed:
         """What the next node is told, so that its span is a child of this one."""
         return header_of(self._span.get_span_context())
 
+    @property
+    def trace_id(self) -> str:
+        """The trace, as people search for it."""
+        return f"{self._span.get_span_context().trace_id:032x}"
+
     def end(self, outcome: Outcome | None) -> None:
         """The request is answered; None: nobody waits for that any more."""
         ended_ns = self._now_ns()

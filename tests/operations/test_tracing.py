@@ -163,6 +163,24 @@ async def test_an_error_is_told_by_its_name_and_not_by_its_text(tmp_path: Path) 
     assert shown(server, "raftsql.outcome") == "failed"
 
 
+async def test_a_slow_statement_in_the_log_names_its_program_and_its_trace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spans = of_the_program()
+    async with cluster(tmp_path, spans, count=1) as hosts:
+        own = {"autocommit": True, "application_name": "orders"}
+        connection = await AsyncConnection.connect(url(hosts[0]), **own)
+        hosts[0].clients.tally._slow_us = 0
+        await connection.execute("CREATE TABLE slow (x)")
+        await connection.close()
+    (record,) = [r for r in caplog.records if r.getMessage() == "slow: CREATE TABLE slow (x)"]
+    about = record.about  # type: ignore[attr-defined]
+    assert about["client"] == "orders"
+    assert about["peer"].startswith("ipv4:127.0.0.1:")
+    driver = Tree(spans.get_finished_spans()).only("CREATE slow")
+    assert about["trace_id"] == f"{driver.context.trace_id:032x}"  # type: ignore[union-attr]
+
+
 async def test_a_node_records_nothing_for_a_client_that_does_not(tmp_path: Path) -> None:
     spans = of_the_program()
     async with cluster(tmp_path, spans, count=1) as hosts:

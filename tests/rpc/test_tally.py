@@ -12,7 +12,7 @@ import pytest
 from raftsql.cluster.requests import Read, Write
 from raftsql.cluster.transactions import Step
 from raftsql.rpc import tally as module
-from raftsql.rpc.tally import Kind, Outcome, Tally, text_of
+from raftsql.rpc.tally import Kind, Outcome, Tally, client_called, text_of
 from raftsql.sql.commands import CommandKind, Many, Statement, encode
 from raftsql_proto import frames
 from tests.cluster.stage import Stage
@@ -26,6 +26,9 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     stage = staged_alone(tmp_path)
     yield Desk(stage)
     stage.world.close()
+
+
+CLIENT = client_called("reports\n", "ipv4:10.0.0.9:5123")
 
 
 def counts(tally: Tally) -> dict[tuple[str, str], int]:
@@ -74,7 +77,7 @@ def test_what_the_leader_answers_is_counted_as_passed_on(tmp_path: Path) -> None
 def slow(request: Any, kind: Kind = Kind.WRITE) -> Tally:
     tally = Tally()
     tally.slower_than(1)
-    tally.answered.append(((request, kind, -1000.0), Outcome.DONE))
+    tally.answered.append(((request, kind, -1000.0), Outcome.DONE, 5, CLIENT, ""))
     tally.settle()
     return tally
 
@@ -88,6 +91,9 @@ def test_a_slow_statement_is_named_without_its_values(caplog: pytest.LogCaptureF
     about = record.about  # type: ignore[attr-defined]
     assert (about["session"], about["sequence"], about["kind"]) == (7, 3, "write")
     assert about["milliseconds"] > 1
+    assert (about["client"], about["peer"]) == ("reports?", "ipv4:10.0.0.9:5123")
+    assert about["request"] == 5
+    assert "trace_id" not in about
     assert "hunter2" not in caplog.text
 
 
@@ -95,7 +101,7 @@ def test_what_is_quick_is_not_named(caplog: pytest.LogCaptureFixture) -> None:
     tally = Tally()
     for threshold, came in ((0, -1000.0), (10_000_000, module.perf_counter())):
         tally.slower_than(threshold)
-        tally.answered.append(((QUERY, Kind.READ, came), Outcome.DONE))
+        tally.answered.append(((QUERY, Kind.READ, came), Outcome.DONE, 5, CLIENT, ""))
         tally.settle()
     assert (tally.slow, caplog.records) == (0, [])
 
@@ -108,12 +114,12 @@ def test_when_everything_is_slow_a_few_are_named(
     tally = Tally()
     tally.slower_than(1)
     for _ in range(25):
-        tally.answered.append(((QUERY, Kind.READ, 0.0), Outcome.DONE))
+        tally.answered.append(((QUERY, Kind.READ, 0.0), Outcome.DONE, 5, CLIENT, ""))
     tally.settle()
     assert len(caplog.records) == module.LINES_A_SECOND_MAX
     now = 102.0
     with caplog.at_level(logging.WARNING):
-        tally.answered.append(((QUERY, Kind.READ, 0.0), Outcome.DONE))
+        tally.answered.append(((QUERY, Kind.READ, 0.0), Outcome.DONE, 5, CLIENT, ""))
         tally.settle()
     assert "15 more statements were slow" in caplog.text
     assert tally.slow == 26
@@ -130,7 +136,7 @@ def test_what_leaves_together_is_counted_once_and_in_full(monkeypatch: pytest.Mo
         (Kind.WRITE, 9.9, Outcome.DONE),
         (Kind.READ, 9.0, Outcome.DONE),
     ):
-        tally.answered.append(((None, kind, came), outcome))
+        tally.answered.append(((None, kind, came), outcome, 5, CLIENT, ""))
     tally.settle()
     tally.settle()
     assert counts(tally) == {("READ", "DONE"): 3, ("READ", "FAILED"): 1, ("WRITE", "DONE"): 2}
