@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp
 SEEDS ?= 300
 MINUTES ?= 60
 
-.PHONY: run test test-sqlalchemy form check simulate simulate-mutants exactly-once faults faults-hunt stubs configuration bench bench-core clean
+.PHONY: run test test-sqlalchemy form check simulate simulate-mutants exactly-once faults faults-hunt stubs configuration docs bench bench-core clean
 .DEFAULT_GOAL := check
 
 # The group dev holds the group ecosystem too (SQLAlchemy, Alembic, pandas, Polars): a minute once.
@@ -59,6 +59,9 @@ configuration: $(STAMP) ## write the tables of the documents that the code defin
 	PYTHONPATH=. $(BIN)/python tools/genreference.py
 	PYTHONPATH=. $(BIN)/python tools/gencomparison.py
 
+docs: $(STAMP) ## the documentation as pages, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 bench: $(STAMP) ## raftsql and its peers in one run; RQLITED=path, ONLY=writes,reads
 	$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY)) $(if $(RQLITED),--rqlited $(RQLITED)) \
 		--json benchmarks/results/bench.json --plots benchmarks/results
@@ -67,4 +70,4 @@ bench-core: $(STAMP) ## the Raft core alone, in memory
 	$(BIN)/python -m benchmarks.core
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +31,7 @@ class Machines:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.lines: dict[int, str] = {}
+        self.folders: dict[int, str] = {}
         self.lives = 0
         ports = free_ports_in_a_row(6)
         for number in (1, 2, 3):
@@ -41,16 +41,21 @@ class Machines:
             session.places[f"10.0.0.{number}:4080"] = f"127.0.0.1:{ports[number + 2]}"
         session.places["s3://bucket"] = f"file://{session.folder}/bucket"
         (session.folder / "bucket" / "daily").mkdir(parents=True)
+        session.places["/etc/raftsql/node.toml"] = str(session.folder / "node.toml")
+        (session.folder / "node.toml").touch()
         url = session.real("raftsql://10.0.0.1:4001,10.0.0.2:4001,10.0.0.3:4001/")
         session.environment |= {"RAFTSQL_URL": url, "PRODUCTION": url}
         session.scenes |= {
             "raftsql serve --data-dir /var/lib/raftsql/data": self.serve,
             "raftsql serve --data-dir … ": self.serve_again,
             "systemctl restart": self.restart,
+            "systemctl reload": self.reload,
+            "systemctl start": self.start_anew,
+            "mv /var/lib/raftsql/data": lambda _, line: self.in_folder(3, line),
             "raftsql remove 3": self.remove,
             "raftsql status --json --url 10.0.0.2:4001": self.lose_the_others,
             "# stop it, then": lambda *_: self.stop(2),
-            "raftsql recover": lambda _, line: line.replace("/var/lib/raftsql/data", "data2"),
+            "raftsql recover": lambda _, line: self.in_folder(2, line),
             "raftsql restore backup.db --url …": lambda *_: "raftsql restore backup.db --yes",
             "raftsql 127.0.0.1:5001": lambda _, line: line.replace("…", "account"),
         }
@@ -62,7 +67,7 @@ class Machines:
         if "--bootstrap-expect" in line:
             for number in (1, 2, 3):
                 own = re.sub(r"(--(?:listen|http)) 10\.0\.0\.1", rf"\1 10.0.0.{number}", line)
-                self.start(number, f"{own} --node-id {number}")
+                self.start(number, f"{own} --node-id {number} --config node.toml")
             self.until_voters(3)
             self.session.run(
                 "raftsql -c 'CREATE TABLE account(cents); INSERT INTO account VALUES(1)'"
@@ -83,12 +88,22 @@ class Machines:
         self.serve(self.session, words.replace("--listen …", "--listen 10.0.0.3:4001"))
 
     def start(self, number: int, line: str, *, empty: bool = False) -> None:
-        if empty:
-            self.lives += 1
-            line = line.replace("/var/lib/raftsql/data", f"data{number}-{self.lives}")
-        line = line.replace("/var/lib/raftsql/data", f"data{number}")
-        self.lines[number] = line
-        self.session.serve_node(line)
+        """Start the node of a machine, where it was or in a folder that is not there yet."""
+        self.lives += 1
+        if empty or number not in self.folders:
+            self.folders[number] = f"data{number}-{self.lives}"
+        self.lines[number] = self.in_folder(number, line)
+        self.session.serve_node(self.lines[number])
+
+    def in_folder(self, number: int, line: str) -> str:
+        """The line as it is typed on that machine."""
+        return line.replace("/var/lib/raftsql/data", self.folders[number])
+
+    def start_anew(self, *_: object) -> None:
+        """The third machine, whose settings let a node with an empty directory join."""
+        line = "raftsql serve --data-dir /var/lib/raftsql/data --listen 10.0.0.3:4001"
+        self.start(3, f"{line} --join 10.0.0.1:4001,10.0.0.2:4001", empty=True)
+        self.until_voters(3)
 
     def stop(self, number: int) -> None:
         self.session.stop(self.lines[number])
@@ -96,7 +111,12 @@ class Machines:
     def restart(self, *_: object) -> None:
         """What systemd does on one of the machines."""
         self.stop(3)
-        self.session.serve_node(self.lines[3])
+        self.start(3, self.lines[3])
+
+    def reload(self, *_: object) -> None:
+        """The same on each of them."""
+        for line in self.lines.values():
+            self.session.services[line].send_signal(signal.SIGHUP)
 
     def remove(self, _: Session, line: str) -> str:
         """The node on the third machine goes, and is stopped as the page says afterwards."""
@@ -111,11 +131,7 @@ class Machines:
         return line
 
     def status(self, number: int) -> dict[str, Any]:
-        done = subprocess.run(
-            ["raftsql", "status", "--json", "--url", self.session.real(f"10.0.0.{number}:4001")],
-            env=self.session.environment, capture_output=True, check=False,
-        )  # fmt: skip
-        return dict(json.loads(done.stdout)) if done.returncode == 0 else {}
+        return self.session.status(f"10.0.0.{number}:4001")
 
     def until_voters(self, count: int) -> None:
         def voters() -> bool:
@@ -148,6 +164,8 @@ class Guarded:
         for number in (1, 2, 3):
             own = line.replace("--listen 10.0.0.1", f"--listen 10.0.0.{number}")
             self.session.serve_node(f"{own} --data-dir node{number}")
+        url = "raftsql://10.0.0.1:4001/?sslrootcert=/etc/ca.crt"
+        until(lambda: self.session.status(url).get("leader"), "a leader")
 
     def connect(self, session: Session, line: str) -> None:
         """Somebody who was let in by the admin of before."""

@@ -6,6 +6,7 @@ shown output `…` stands for anything within a line, and a line that is nothing
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -22,6 +23,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from raftsql.server.operate import NotDone, Unreachable, hosts
+from raftsql.server.operate import status as ask_status
 from tests.docs.markdown import ROOT, Block
 from tests.server.processes import BOUND_SECONDS, until
 from tests.shell.terminal import Terminal
@@ -31,7 +34,7 @@ PEERS_ARE = 1_000
 """With TLS a node's peers are served at its port plus this."""
 PROGRAMS = (
     "raftsql", "make", "python", "pytest", "pip", "curl", "grpcurl", "kill", "systemctl", "git",
-    "cat", "sqlite3",
+    "cat", "echo", "mv", "sed", "sqlite3",
 )  # fmt: skip
 """A line that begins with one of these is a command, also in an indented block."""
 _SECONDS = re.compile(r"\d+\\\.\d+\\ s\b")
@@ -160,12 +163,15 @@ class Session:
     def _serves(self, line: str, log: Path, address: str) -> bool:
         code = self.services[line].poll()
         assert code is None, f"{line}\nended with {code}: {log.read_text()}"
-        query = "?sslrootcert=ca.crt" if "--tls-ca" in line else ""
-        asked = subprocess.run(
-            ["raftsql", "status", "--json", "--url", f"raftsql://{address}/{query}"],
-            cwd=self.folder, env=self.environment, capture_output=True, check=False,
-        )  # fmt: skip
-        return asked.returncode == 0
+        authority = f"?sslrootcert={self.folder / 'ca.crt'}" if "--tls-ca" in line else ""
+        return bool(self.status(f"raftsql://{address}/{authority}"))
+
+    def status(self, url: str) -> dict[str, Any]:
+        """What a node says of itself; nothing when it does not answer."""
+        try:
+            return dict(json.loads(ask_status(hosts(self.real(url))[0])))
+        except (Unreachable, NotDone):
+            return {}
 
     def _up(self, words: list[str], line: str) -> None:
         ports = free_ports_in_a_row(int(words[words.index("--nodes") + 1]) if "--nodes" in words
