@@ -45,7 +45,7 @@ from raftsql.server.forming import Forming, Place
 from raftsql.server.logs import Place as LogPlace
 from raftsql.server.news import changes
 from raftsql.server.schedule import Schedule
-from raftsql.server.settings import ServeSettings, demands_users
+from raftsql.server.settings import ServeSettings, demands_users, is_loopback
 from raftsql.server.supply import Supply
 from raftsql.sql.commands import Restore
 from raftsql.sql.verdict import Mode
@@ -90,6 +90,7 @@ class Host:
         """Whoever wants to hear what happens."""
         self.stopping = False
         """Told to stop: it hands over what it does, and should be given nothing new."""
+        self._warned_of_open_peers = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._backups: asyncio.Task[None] | None = None
         self._greeters: dict[NodeId, Member] = {}
@@ -247,8 +248,23 @@ class Host:
             )  # fmt: skip
 
     def applied(self) -> None:
-        """The membership may be another."""
+        """The membership may be another, and there may be users now."""
         self._name_peers()
+        if self.gate.access.on and not self._warned_of_open_peers:
+            self._warned_of_open_peers = True
+            self._warn_of_open_peers()
+
+    def _warn_of_open_peers(self) -> None:
+        listen = self.settings.listen
+        if self.forming.me.roads.certificates is None and not is_loopback(
+            listen.rpartition(":")[0]
+        ):
+            log.warning(
+                "this cluster has users, and its nodes have no certificates: passwords travel in"
+                " the clear, and whoever reaches %s can pose as a node and read and change"
+                " everything. Give the nodes certificates (docs/security.md), or let nobody else"
+                " into that network", listen,
+            )  # fmt: skip
 
     async def fetch_restore(self, restore: Restore, index: int) -> Substitute | None:
         """Get the file of a restore from another node, or what stands in for it."""
