@@ -107,7 +107,26 @@ def test_settings_are_switched_one_by_one() -> None:
     assert changed(5, "foreign_keys", "nonsense") == 4
 
 
-@pytest.mark.parametrize("value", "0 00 1 2 +1 -1 256 1.5 on ON 'on' yes true full maybe".split())
+@pytest.mark.parametrize(
+    "value",
+    [
+        "0",
+        "00",
+        "1",
+        "2",
+        "+1",
+        "-1",
+        "256",
+        "1.5",
+        "on",
+        "ON",
+        "'on'",
+        "yes",
+        "true",
+        "full",
+        "maybe",
+    ],
+)
 def test_a_setting_is_on_where_sqlite_has_it_on(value: str) -> None:
     sql = f"PRAGMA foreign_keys = {value}"
     with closing(sqlite3.connect(":memory:")) as sqlite:
