@@ -18,8 +18,10 @@ import yaml
 
 import raftsql
 from raftsql.server.operate import Unreachable, status
+from raftsql.server.places import places
 from tests.operations.nodes import free_ports
-from tests.server.processes import until
+from tests.operations.page import environment
+from tests.server.processes import Cluster, until
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 PROGRAM = [sys.executable, "-m", "raftsql.server"]
@@ -114,11 +116,36 @@ def test_the_images_health_check_passes_and_would_fail(composed: Composed) -> No
         assert done.returncode == code
 
 
-def test_a_pods_last_command_hands_the_lead_over(composed: Composed) -> None:
-    documents = yaml.safe_load_all((DEPLOY / "kubernetes" / "raftsql.yaml").read_text())
-    (stateful,) = [one for one in documents if one["kind"] == "StatefulSet"]
-    (container,) = stateful["spec"]["template"]["spec"]["containers"]
-    command = container["lifecycle"]["preStop"]["exec"]["command"]
+class Pod:
+    """What Kubernetes runs before it stops a container, at one of the nodes."""
+
+    def __init__(self, folder: Path) -> None:
+        documents = yaml.safe_load_all((DEPLOY / "kubernetes" / "raftsql.yaml").read_text())
+        (stateful,) = [one for one in documents if one["kind"] == "StatefulSet"]
+        (container,) = stateful["spec"]["template"]["spec"]["containers"]
+        self._command = container["lifecycle"]["preStop"]["exec"]["command"]
+        self.secret = folder / "url"
+        programs = folder / "bin"
+        programs.mkdir()
+        (programs / "raftsql").write_text(
+            f'#!/bin/sh\nexec "{sys.executable}" -m raftsql.server "$@"\n'
+        )
+        (programs / "raftsql").chmod(0o755)
+        self._environment = {**environment(), "PATH": f"{programs}:{os.environ['PATH']}"}
+
+    def stops(self, address: str) -> subprocess.CompletedProcess[str]:
+        script = [
+            word.replace("/etc/raftsql/operator/url", str(self.secret))
+            .replace("127.0.0.1:4001", address)
+            for word in self._command
+        ]  # fmt: skip
+        return subprocess.run(
+            script, env=self._environment, capture_output=True, text=True, timeout=30, check=False
+        )
+
+
+def test_a_pods_last_command_hands_the_lead_over(composed: Composed, tmp_path: Path) -> None:
+    pod = Pod(tmp_path)
 
     def leader() -> str:
         return until(
@@ -127,9 +154,37 @@ def test_a_pods_last_command_hands_the_lead_over(composed: Composed) -> None:
         )
 
     before = leader()
-    words = [word.replace("127.0.0.1:4001", composed.sql[before]) for word in command[1:]]
-    done = subprocess.run([*PROGRAM, *words], capture_output=True, timeout=30, check=False)
+    done = pod.stops(composed.sql[before])
     assert done.returncode == 0, done.stderr
     assert leader() != before
-    again = subprocess.run([*PROGRAM, *words], capture_output=True, timeout=30, check=False)
+    again = pod.stops(composed.sql[before])
     assert again.returncode == 0, "where it does not lead there is nothing to do"
+
+
+def test_a_pod_of_a_cluster_with_users_hands_over_with_its_secret(tmp_path: Path) -> None:
+    pod, cluster = Pod(tmp_path), Cluster(tmp_path)
+    try:
+        nodes = cluster.of(3)
+        added = subprocess.run(
+            [*PROGRAM, "user", "add", "operator", "--role", "admin", "--url", cluster.url],
+            input="a word of its own\n", capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert added.returncode == 0, added.stderr
+        login = f"raftsql://operator:a%20word%20of%20its%20own@{cluster.nodes[0].address}/"
+
+        def leads(number: int) -> bool:
+            (place,) = places(login.replace(nodes[0].address, nodes[number].address))
+            return bool(json.loads(status(place, timeout=5.0))["role"] == "leader")
+
+        until(lambda: any(leads(number) for number in range(3)), "a leader")
+        (before,) = [number for number in range(3) if leads(number)]
+        refused = pod.stops(nodes[before].address)
+        assert refused.returncode == 1
+        assert "give a user and a password" in refused.stderr
+        pod.secret.write_text(login.replace(nodes[0].address, nodes[before].address) + "\n")
+        done = pod.stops(nodes[before].address)
+        assert done.returncode == 0, done.stderr
+        until(lambda: any(leads(n) for n in range(3) if n != before), "another leader")
+        assert "a word of its own" not in done.stdout + done.stderr
+    finally:
+        cluster.end()

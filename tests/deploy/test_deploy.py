@@ -139,14 +139,28 @@ def test_probes_ask_the_pages_that_there_are() -> None:
 
 
 def test_a_pod_hands_over_before_it_stops() -> None:
-    command = container()["lifecycle"]["preStop"]["exec"]["command"]
-    assert command[:2] == ["raftsql", "transfer"]
+    shell, flag, script = container()["lifecycle"]["preStop"]["exec"]["command"]
+    assert (shell, flag) == ("sh", "-c")
+    (last,) = re.findall(r"^exec raftsql transfer (.*)$", script, re.MULTILINE)
     parser = argparse.ArgumentParser()
     operate.add_flags("transfer", parser)
-    assert parser.parse_args(command[2:]).away
+    assert parser.parse_args(last.split()).away
     pod = objects()["StatefulSet", "raftsql"]["spec"]["template"]["spec"]
     assert pod["terminationGracePeriodSeconds"] >= 20
     assert objects()["PodDisruptionBudget", "raftsql"]["spec"]["maxUnavailable"] == 1
+
+
+def test_the_url_that_a_pod_hands_over_with_is_a_secret_that_may_be_missing() -> None:
+    script = container()["lifecycle"]["preStop"]["exec"]["command"][2]
+    mounts = {mount["name"]: mount for mount in container()["volumeMounts"]}
+    assert f"{mounts['operator']['mountPath']}/url" in script
+    assert mounts["operator"]["readOnly"]
+    pod = objects()["StatefulSet", "raftsql"]["spec"]["template"]["spec"]
+    (volume,) = pod["volumes"]
+    assert volume["name"] == "operator"
+    assert volume["secret"]["optional"] is True
+    page = (ROOT / "docs" / "operating.md").read_text()
+    assert f"kubectl create secret generic {volume['secret']['secretName']} --from-file=url" in page
 
 
 # systemd.
