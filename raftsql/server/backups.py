@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import signal
 import sys
@@ -28,7 +27,7 @@ from raftsql.database.snapshot import new_digest, open_closed
 from raftsql.server import compression, restoring, verifying
 from raftsql.server.compression import CannotPack
 from raftsql.server.destinations import Destination, NoDestination, one_file
-from raftsql.server.operate import DEFAULT_URL, NotDone, Unreachable
+from raftsql.server.operate import NotDone, Unreachable, add_url_flag
 from raftsql.server.packing import damage, settle, unfinished
 from raftsql.server.reaching import PART_BYTES, Failed, Progress, admin, cluster, leader, share
 from raftsql_proto import admin_pb2
@@ -39,10 +38,7 @@ UNREACHABLE: Final = 3
 
 def run(name: str, parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     """Parse, do, print; the exit code."""
-    parser.add_argument(
-        "--url", default=os.environ.get("RAFTSQL_URL", DEFAULT_URL),
-        help=f"the cluster, or one node as host:port (default: $RAFTSQL_URL or {DEFAULT_URL})",
-    )  # fmt: skip
+    add_url_flag(parser)
     parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
     flags, do = _COMMANDS[name]
     flags(parser)
@@ -110,10 +106,14 @@ def _backup(options: argparse.Namespace) -> int:
     remote = one_file(options.file) if "://" in options.file else None
     here = remote is None and options.file != "-"
     target = Path(options.file)
-    if here and target.exists() and not options.force:
-        raise Failed(f"{target} exists; --force replaces it")
-    address = _source(options)
     folder = target.absolute().parent if here else Path(tempfile.gettempdir())
+    if here and not folder.is_dir():
+        raise Failed(f"{folder} is no folder: make it first")
+    if here and target.is_dir():
+        raise Failed(f"{target} is a folder: name a file in it")
+    if not options.force and _is_there(options.file, remote):
+        raise Failed(f"{options.file} exists; --force replaces it")
+    address = _source(options)
     started = time.monotonic()
     with unfinished(folder) as file:
         received = fetch(address, file, stale=options.node is not None)
@@ -132,6 +132,14 @@ def _backup(options: argparse.Namespace) -> int:
     return 0
 
 
+def _is_there(target: str, remote: tuple[Destination, str] | None) -> bool:
+    """Asked before anything is fetched: a store that can't be used is found out then too."""
+    if remote is None:
+        return target != "-" and Path(target).exists()
+    place, name = remote
+    return any(each.name == name for each in place.stored())
+
+
 def _check(path: Path, address: str) -> None:
     if finding := damage(path):
         raise Failed(
@@ -142,8 +150,6 @@ def _check(path: Path, address: str) -> None:
 
 def _store(file: Path, remote: tuple[Destination, str], options: argparse.Namespace) -> None:
     place, name = remote
-    if not options.force and any(each.name == name for each in place.stored()):
-        raise Failed(f"{options.file} exists; --force replaces it")
     with unfinished(file.parent) as final:
         with file.open("rb") as source, final.open("wb") as out:
             _convert(source, file, out, options)

@@ -61,28 +61,42 @@ def status(address: str, *, timeout: float = 5.0) -> str:
 
 def add_flags(name: str, parser: argparse.ArgumentParser) -> None:
     """What a command can be told."""
+    add_url_flag(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
+    _FLAGS.get(name, lambda _: None)(parser)
+
+
+def add_url_flag(parser: argparse.ArgumentParser) -> None:
+    """Which cluster is meant."""
     parser.add_argument(
         "--url", default=os.environ.get("RAFTSQL_URL", DEFAULT_URL),
         help=f"the cluster, or one node as host:port (default: $RAFTSQL_URL or {DEFAULT_URL})",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
-    _FLAGS.get(name, lambda _: None)(parser)
 
 
 def run(name: str, parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     """Parse, ask, print; the exit code."""
     add_flags(name, parser)
     options = parser.parse_args(arguments)
-    problem = "--url names no node"
-    for address in hosts(options.url):
+    return ask_first(
+        name, options.url, lambda place: _PRINT[name](_ASK[name](place, options), options)
+    )
+
+
+def ask_first(name: str, url: str, ask: Callable[[Place], None]) -> int:
+    """Ask the first node that answers; the exit code. What was said goes to standard error."""
+    asked = hosts(url)
+    for place in asked:
         try:
-            _PRINT[name](_ASK[name](address, options), options)
+            ask(place)
             return 0
         except Unreachable as error:
             problem = str(error)
         except NotDone as error:
             print(f"raftsql {name}: {error}", file=sys.stderr)
             return 1
+    if len(asked) > 1:
+        problem = f"no answer from {', '.join(asked)}: are nodes running there?"
     print(f"raftsql {name}: {problem}", file=sys.stderr)
     return 3
 
@@ -157,8 +171,20 @@ def _print_status(found: Any, options: argparse.Namespace) -> None:
         return
     for name, value in found.items():
         if name not in ("members", "removed"):
-            print(f"{name:22}{'-' if value is None else value}")
+            print(f"{name:22}{_shown(value)}")
     _print_table(found["members"])
+
+
+def _shown(value: Any) -> str:
+    """For people: what is a list of its own, as a histogram, is for programs."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        kept = {name: each for name, each in value.items() if not isinstance(each, list | dict)}
+        return ", ".join(f"{name.replace('_', ' ')} {_shown(each)}" for name, each in kept.items())
+    return str(value)
 
 
 def _print_members(found: Any, options: argparse.Namespace) -> None:

@@ -9,12 +9,11 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
-import os
 import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from raftsql.server.operate import DEFAULT_URL, NotDone, Unreachable, call, hosts
+from raftsql.server.operate import NotDone, add_url_flag, ask_first, call
 from raftsql_proto import users_pb2
 from raftsql_proto.users_pb2_grpc import UsersStub
 
@@ -33,18 +32,7 @@ def run(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
     """Parse, ask, print; the exit code."""
     _flags(parser)
     options = parser.parse_args(arguments)
-    problem = "--url names no node"
-    for address in hosts(options.url):
-        try:
-            _DO[options.what](address, options)
-            return 0
-        except Unreachable as error:
-            problem = str(error)
-        except NotDone as error:
-            print(f"raftsql user: {error}", file=sys.stderr)
-            return 1
-    print(f"raftsql user: {problem}", file=sys.stderr)
-    return 3
+    return ask_first("user", options.url, lambda place: _DO[options.what](place, options))
 
 
 def _flags(parser: argparse.ArgumentParser) -> None:
@@ -59,10 +47,7 @@ def _flags(parser: argparse.ArgumentParser) -> None:
         ("list", "who there is"),
     ):
         one = whats.add_parser(what, help=meaning, description=meaning)
-        one.add_argument(
-            "--url", default=os.environ.get("RAFTSQL_URL", DEFAULT_URL),
-            help=f"the cluster, or one node as host:port (default: $RAFTSQL_URL or {DEFAULT_URL})",
-        )  # fmt: skip
+        add_url_flag(one)
         if what == "list":
             one.add_argument("--json", action="store_true", help="print JSON, for scripts")
             continue
