@@ -125,7 +125,8 @@ class Objects:
             raise
         except Exception as error:
             # The library has an exception for every store's every mood.
-            raise OSError(f"the object store: {error}") from error
+            first = str(error).partition("\n")[0]  # What follows is for who debugs the library.
+            raise OSError(f"the object store: {first}") from error
 
 
 def destination(url: str) -> Destination:

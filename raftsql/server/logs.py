@@ -23,7 +23,7 @@ class Place(NamedTuple):
 
 
 class TextFormatter(logging.Formatter):
-    """One line a record, the time first and in UTC."""
+    """One line a record, the time first and in UTC; more lines of a record are indented."""
 
     def __init__(self, place: Callable[[], Place]) -> None:
         """Ask for the place anew with each record."""
@@ -34,7 +34,9 @@ class TextFormatter(logging.Formatter):
         """The line, and the lines of a traceback if there is one."""
         node, term = self._place()
         who = f"n{node}@{term}" if node else "-"
-        line = f"{_moment(record)} {record.levelname:<8} {who} {record.name}: {record.getMessage()}"
+        # A client's SQL may hold lines that look like the log's own: none of them begins a line.
+        message = "\n    ".join(record.getMessage().splitlines())
+        line = f"{_moment(record)} {record.levelname:<8} {who} {record.name}: {message}"
         about = " ".join(f"{name}={value}" for name, value in _about(record).items())
         return line + (f" ({about})" if about else "") + _trace(self, record, "\n")
 

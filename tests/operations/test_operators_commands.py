@@ -129,3 +129,16 @@ def test_each_command_explains_its_flags(capsys: pytest.CaptureFixture[str]) -> 
             main([command, "--help"])
         text = capsys.readouterr().out
         assert all(flag in text for flag in flags), f"{command} hides a flag"
+
+
+def test_a_place_that_takes_no_backup_is_said_before_anybody_is_asked(
+    nobody: str, given: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for target, told in {
+        tmp_path / "nowhere" / "b.db": "nowhere is no folder: make it first",
+        tmp_path: "is a folder: name a file in it",
+        given: "exists; --force replaces it",
+        f"file://{given}": "exists; --force replaces it",
+    }.items():
+        assert main(["backup", str(target), "--url", nobody]) == 1
+        assert told in capsys.readouterr().err

@@ -68,3 +68,13 @@ def test_the_style_can_be_changed_while_running(capsys: pytest.CaptureFixture[st
         root.handlers = kept
         root.setLevel(level)
     assert json.loads(capsys.readouterr().err)["message"] == "heard"
+
+
+def test_lines_within_a_message_can_not_pass_for_lines_of_the_log() -> None:
+    forged = (
+        "slow: SELECT 1\n2023-11-14T22:13:20.250Z CRITICAL n1@9 raftsql.cluster: stops\r\u2028x"
+    )
+    first, *others = TextFormatter(Place).format(record(forged)).splitlines()
+    assert first.endswith("slow: SELECT 1")
+    assert all(line.startswith("    ") for line in others)
+    assert len(others) >= 2
