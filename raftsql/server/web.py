@@ -97,7 +97,7 @@ class Web:
             limit_concurrency=CONNECTIONS_MAX if self.console is None else PAGES_MAX,
             timeout_graceful_shutdown=STOP_SECONDS,
         )
-        self._tls = None if self.console is None else _tls(config, host.settings)
+        self.encryption = None if self.console is None else _tls(config, host.settings)
         self._server = _Embedded(config)
         self._task: asyncio.Task[None] | None = None
 
@@ -106,8 +106,8 @@ class Web:
         if self.console is not None:
             self.console.start()
         self._task = asyncio.create_task(self._serve())
-        if self._tls is not None:
-            self._tls.start()
+        if self.encryption is not None:
+            self.encryption.start()
 
     async def _serve(self) -> None:
         """A page that can't be served is no reason for the node to stop."""
@@ -119,8 +119,8 @@ class Web:
     async def close(self) -> None:
         """Let go of the port."""
         self._server.should_exit = True
-        if self._tls is not None:
-            self._tls.close()
+        if self.encryption is not None:
+            self.encryption.close()
         if self.console is not None:
             await self.console.close()
         if self._task is not None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from raftsql.server import readiness
 from raftsql.server.console.app import Console
+from raftsql.server.console.encryption import Encryption
 from raftsql.server.console.inside import Context
 from raftsql.server.host import Host
 from raftsql.server.metrics import Metrics
@@ -172,6 +173,7 @@ class Served:
     host: Host
     console: Console
     address: str
+    encryption: Encryption | None = None
 
     async def browser(self, user: str = "") -> Browser:
         made = Browser(self.address)
@@ -204,12 +206,13 @@ async def served(folder: Path, *flags: str) -> AsyncIterator[Served]:
         host.start(await host.forming.place(), RealFiles())
         await led(host)
         assert web.console is not None
-        yield Served(host, web.console, address)
+        yield Served(host, web.console, address, web.encryption)
     finally:
         await web.close()
         await host.close()
-        while _opened:
-            _opened.pop().transport.abort()
+        for writer in _opened:
+            writer.transport.abort()
+        _opened.clear()
 
 
 async def until(happened: Callable[[], bool]) -> None:

@@ -30,9 +30,11 @@ def cluster(own: Status, known: Mapping[int, Known]) -> dict[str, Any]:
 
 
 def _leader(own: Status, pictures: Mapping[int, dict[str, Any]]) -> tuple[int, int]:
-    """Who leads in the newest term that anybody knows of, if that one has a leader."""
+    """Who leads in the newest term that anybody knows of, if that one has a leader. What this node
+    said of itself when it was last asked is older than what it knows."""
     said = [(own.term, own.leader)]
-    said += [(p.get("term", 0), p.get("leader") or NOBODY) for p in pictures.values()]
+    others = [picture for node, picture in pictures.items() if node != own.node]
+    said += [(p.get("term", 0), p.get("leader") or NOBODY) for p in others]
     term = max(t for t, _ in said)
     return max((leader for t, leader in said if t == term), default=NOBODY), term
 
