@@ -20,7 +20,7 @@ from tests.docs.session import PROGRAMS, Session, free_ports_in_a_row, logical_l
 from tests.docs.unplayed import LOOKED_AT, UNPLAYED
 from tests.server.processes import Cluster
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 SHOWN_ELSEWHERE = ("screen",)
 """Marks of blocks that other tests play: tests/shell/test_screens.py."""
