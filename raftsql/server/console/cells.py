@@ -53,14 +53,16 @@ def cell(value: Any, text_max: int = TEXT_MAX) -> Any:
     if kind is int:
         return value if -EXACT <= value <= EXACT else {"int": str(value)}
     if kind is float:
-        return value if math.isfinite(value) else {"real": _name_of(value)}
+        exact = math.isfinite(value) and not value.is_integer()
+        return value if exact else {"real": _name_of(value)}
     if kind is bytes:
         return {"blob": base64.b64encode(value[:BLOB_MAX]).decode(), "length": len(value)}
     return value
 
 
 def _name_of(value: float) -> str:
-    return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
+    """A browser would take 8.0 for the integer 8, and JSON has neither infinity nor NaN."""
+    return repr(value)
 
 
 def row(values: Sequence[Any]) -> tuple[list[Any], int]:
