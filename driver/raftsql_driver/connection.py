@@ -8,12 +8,12 @@ token that says how much of the log it has seen.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 from raftsql_driver import address as addresses
 from raftsql_driver import convert, errors, flows, statements, transaction
+from raftsql_driver.chunks import chunks
 from raftsql_driver.errors import (
     DataError,
     OperationalError,
@@ -35,12 +35,6 @@ if TYPE_CHECKING:
     from raftsql_driver.rows import RowFactory
     from raftsql_driver.tracing import Tracing
 
-CHUNK_ROWS_MAX: Final = 10_000
-"""Rows of `executemany` in one command: bounds how long others wait for it."""
-CHUNK_BYTES_MAX: Final = 1 << 20
-"""Their size: a command is one entry of the log, and one message."""
-FIRST_CHUNK_ROWS: Final = 500
-"""So many rows tell how large the others may be."""
 BODY_BYTES_MAX: Final = 64 << 20
 """What a node takes in one request. It would be refused there, after a long way."""
 
@@ -283,7 +277,7 @@ class BaseConnection:
         if not isinstance(rows, Iterable) or isinstance(rows, (str, bytes)):
             raise ProgrammingError("executemany() takes an iterable of rows of parameters")
         changed = 0
-        for first, body in _chunks(sql, iter(rows)):
+        for first, body in chunks(sql, iter(rows)):
             run = self._run_of(body, None, Work.MANY)
             try:
                 answered = yield from self._carry(run, text, self._deadline(timeout), alone=False)
@@ -470,29 +464,6 @@ def _checked(sql: str) -> str:
             raise ProgrammingError(f"a statement is a str, not a {type(sql).__name__}")
         sql = str(sql)
     return sql
-
-
-def _chunks(sql: str, rows: Iterator[Any]) -> Iterator[tuple[int, bytes]]:
-    """Bodies for many rows, each under the bounds, with the number of its first row; the first body
-    tells how many rows fit."""
-    number, before = FIRST_CHUNK_ROWS, 0
-    while taken := list(islice(rows, number)):
-        checked = convert.rows(taken, before)
-        bodies = list(_halved(sql, checked, before))
-        before += len(taken)
-        size_bytes = max(1, sum(len(body) for _, body in bodies) // len(taken))
-        number = max(1, min(CHUNK_ROWS_MAX, CHUNK_BYTES_MAX * 9 // 10 // size_bytes))
-        yield from bodies
-
-
-def _halved(sql: str, rows: list[Any], first: int) -> Iterator[tuple[int, bytes]]:
-    body = convert.pack(sql, rows, suspect=True, first=first)
-    if len(body) <= CHUNK_BYTES_MAX or len(rows) == 1:
-        yield first, body
-        return
-    middle = len(rows) // 2
-    yield from _halved(sql, rows[:middle], first)
-    yield from _halved(sql, rows[middle:], first + middle)
 
 
 class TransactionBlock:

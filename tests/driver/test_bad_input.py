@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+import raftsql_driver.connection as connections
 from raftsql.rpc.door import BODY_BYTES_MAX
-from raftsql_driver import connection as connections
 from raftsql_driver import errors
 from raftsql_driver.aio import AsyncConnection
 from raftsql_driver.sync import Connection, connect

@@ -73,7 +73,7 @@ def test_a_new_columns_type_suits_its_values(values: list[Any], kind: str) -> No
 
 
 def test_a_chunk_is_one_command_of_the_log() -> None:
-    from raftsql_driver import connection
+    from raftsql_driver import chunks
 
-    assert CHUNK_ROWS <= connection.CHUNK_ROWS_MAX
-    assert CHUNK_LETTERS <= connection.CHUNK_BYTES_MAX
+    assert CHUNK_ROWS <= chunks.CHUNK_ROWS_MAX
+    assert CHUNK_LETTERS <= chunks.CHUNK_BYTES_MAX
