@@ -236,6 +236,29 @@ def page() -> str:
     return "\n".join(lines)
 
 
+def stale() -> list[str]:
+    """What the page as it is does not tell, or tells of a place that tells it no more."""
+    rows = dict(
+        re.findall(r"^\| `([^`]+)` \|.*\((\S+)\) \|$", PAGE.read_text("utf-8"), re.MULTILINE)
+    )
+    known = {one.name: one for kind in kinds() for one in kind.names}
+    gone = [f"{name} is no public name any more" for name in rows if name not in known]
+    return gone + [
+        f"{name} is not on the page, or not where the page says"
+        for name, one in known.items()
+        if name not in rows or not still_told(one, rows[name])
+    ]
+
+
+def still_told(one: Named, link: str) -> bool:
+    """Whether a link leads to a section that names it."""
+    home, _, place = link.partition("#")
+    return any(
+        anchor(heading) == place and re.search(one.written, text)
+        for heading, text in sections(DOCS / home)
+    )
+
+
 def main() -> None:
     """Write the page, or compare it."""
     try:
@@ -244,8 +267,8 @@ def main() -> None:
         sys.exit(str(error))
     if "--check" not in sys.argv:
         PAGE.write_text(text, encoding="utf-8")
-    elif PAGE.read_text(encoding="utf-8") != text:
-        sys.exit("docs/reference.md is stale, run `make configuration`")
+    elif problems := stale():
+        sys.exit(f"run `make configuration`: {'; '.join(problems)}")
 
 
 if __name__ == "__main__":

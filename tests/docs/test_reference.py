@@ -10,12 +10,20 @@ from raftsql_driver.errors import Error
 from raftsql_shell.commands import registry
 from tests.docs.markdown import ROOT
 from tools import gencomparison, genreference
-from tools.genreference import Named, kinds, told, word
+from tools.genreference import Named, kinds, still_told, told, word
 
 
 def test_every_public_name_is_told_on_a_page() -> None:
     """`make configuration` writes the page; what is on no page stops that, and this."""
-    assert genreference.page() == genreference.PAGE.read_text(encoding="utf-8")
+    assert genreference.page()
+    assert genreference.stale() == []
+
+
+def test_a_place_that_tells_a_name_no_more_would_be_noticed() -> None:
+    one = Named("--unchecked", "", word("--unchecked"))
+    assert still_told(one, "commands.md#data")
+    assert not still_told(one, "commands.md#members")
+    assert not still_told(one, "commands.md#absent")
 
 
 def test_a_name_that_no_page_tells_would_be_noticed() -> None:
