@@ -4,8 +4,9 @@
 
 The file is made by Python's sqlite3, restored into a cluster, backed up from it and compared with
 it. At the end a client writes single rows; what it feels of each step stands behind the step. Every
-way ends with the file synced. sqlite3 `.backup` is the backup function behind that command. Memory
-is the highest that the command had in use, and any of the nodes.
+way ends with the file synced. sqlite3 `.backup` is the backup function behind that command. Behind
+the rate: seconds of processor time of the command and of all nodes, and the most memory that the
+command and any of the nodes had in use.
 """
 
 from __future__ import annotations
@@ -97,6 +98,10 @@ class Line(NamedTuple):
     seconds: float
     rate: float
     """Megabytes of the database a second."""
+    client_cpu: float
+    """Seconds of processor time that the command used."""
+    nodes_cpu: float
+    """And the nodes together: what does not change when others use the machine."""
     client_mb: float
     """The most memory that the command had in use; 0: there was none."""
     nodes_mb: float
@@ -118,34 +123,42 @@ class Bench:
         usage.forget_peaks(pids)
         if writer is not None:
             writer.felt()
+        meter, own = usage.Meter(pids), os.times()
         began = time.perf_counter()
         client_mb = job()
         seconds = time.perf_counter() - began
+        used = os.times()
         line = Line(
-            what, seconds, self.size / seconds / 1e6,
-            client_mb if isinstance(client_mb, float) else 0.0,
+            what, seconds, self.size / seconds / 1e6, sum(used[:4]) - sum(own[:4]),
+            meter.cpu_seconds(pids), client_mb if isinstance(client_mb, float) else 0.0,
             max(usage.peak_mb(pid) for pid in pids), writer.felt() if writer is not None else "",
         )  # fmt: skip
         self.lines.append(line)
+        cpu = f"{line.client_cpu:>6.1f} {line.nodes_cpu:>6.1f} s"
         memory = f"{line.client_mb:>6.0f} {line.nodes_mb:>6.0f} MB"
-        print(
-            f"{what:32}{seconds:>8.2f} s{line.rate:>8.0f} MB/s  {memory}  {line.felt}", flush=True
-        )
+        rate = f"{seconds:>8.2f} s{line.rate:>8.0f} MB/s"
+        print(f"{what:26}{rate}  {cpu}  {memory}  {line.felt}", flush=True)
 
     def table(self) -> str:
         """As Markdown, beside the first line."""
         head = [
-            "| | seconds | MB/s | of `cp` | command's peak | node's peak |",
-            "|---|--:|--:|--:|--:|--:|",
+            "| | seconds | MB/s | of `cp` | cpu s, command | cpu s, nodes | peak, command "
+            "| peak, a node |",
+            "|---|--:|--:|--:|--:|--:|--:|--:|",
         ]
         first = self.lines[0].rate
         rows = [
-            f"| {line.what} | {line.seconds:.1f} | {line.rate:.0f} | {line.rate / first:.2f} | "
-            f"{f'{line.client_mb:.0f} MB' if line.client_mb else ''} | "
-            f"{f'{line.nodes_mb:.0f} MB' if line.client_mb else ''} |"
+            f"| {line.what} | {line.seconds:.1f} | {line.rate:.0f} | {line.rate / first:.2f} "
+            f"| {line.client_cpu:.1f} | {_if(line, f'{line.nodes_cpu:.1f}')} "
+            f"| {_if(line, f'{line.client_mb:.0f} MB')} | {_if(line, f'{line.nodes_mb:.0f} MB')} |"
             for line in self.lines
         ]
         return "\n".join([*head, *rows])
+
+
+def _if(line: Line, text: str) -> str:
+    """What is told of a way that asks nodes."""
+    return text if line.client_mb else ""
 
 
 def synced(path: Path) -> None:
