@@ -6,18 +6,20 @@ with the time of all that would have waited behind it.
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from statistics import median
+from typing import Any
 
 import raftsql
 from benchmarks.failover import Load, deaths
 from benchmarks.histogram import Histogram
-from benchmarks.large import fill_big, read_once
+from benchmarks.large import ROW_BYTES, fill_big, read_once
 from benchmarks.loads import Paced
-from benchmarks.ours import Cluster, Raftsql
+from benchmarks.ours import Cluster, Raftsql, asking
 from benchmarks.results import OURS, Row
 from benchmarks.usage import Meter
 from benchmarks.work import SELECT, Work
@@ -28,6 +30,7 @@ JOIN_SECONDS_MAX = 120.0
 SETTLE_SECONDS = 1.0
 OPEN_RATES = (100, 1_000, 4_000)
 SIZE_TAG = "megabytes"
+ANY = "SELECT length(data) FROM big WHERE id = ?"
 
 
 def paced_row(label: str, latencies: Histogram, seconds: float, errors: int, nodes: int) -> Row:
@@ -100,6 +103,17 @@ def _join(cluster: Cluster) -> None:
     raise TimeoutError(f"node {number} did not become a voter; see {cluster.folder}")
 
 
+def _any(rows: int) -> Callable[[Any], Awaitable[object]]:
+    """Read any of so many rows by its key, but not its large value."""
+    chance = random.Random(rows)
+
+    async def ask(connection: Any) -> object:
+        values = (chance.randint(1, rows),)
+        return await (await connection.execute(ANY, values, consistency="lease")).fetchone()
+
+    return ask
+
+
 def failover(cluster: Cluster, times: int) -> Iterator[Row]:
     """The longest time without a write around the leader's death, and around its stop."""
     with raftsql.connect(cluster.url, autocommit=True) as connection:
@@ -126,17 +140,15 @@ def restart(cluster: Cluster, size_mb: int) -> Iterator[Row]:
 
 
 def sizes(cluster: Cluster, sizes_mb: list[int], seconds: float) -> Iterator[Row]:
-    """The same inserts and reads while the database grows."""
+    """The same inserts, and reads of rows by chance, while the database grows."""
     client, reached = Raftsql(cluster.addresses), 0
     for size in sorted(sizes_mb):
         fill_big(cluster.url, size - reached)
         reached = size
-        for kind, work in (
-            ("insert by size", Work("insert")), ("read by size", Work("read", level="lease")),
-        ):  # fmt: skip
+        rows = size * 1_000_000 // ROW_BYTES
+        for kind, ask in (("insert by size", asking(Work("insert"))), ("read by size", _any(rows))):
             meter, pids = Meter(cluster.pids()), cluster.pids()
-            measured = client.run(work, clients=64, seconds=seconds)
-            assert measured is not None
+            measured = client.ask(ask, clients=64, seconds=seconds)
             row = Row.of(
                 f"{kind}, {size} MB, 64 clients", OURS, len(cluster.addresses), measured,
                 rows=1, servers=meter.cpu_seconds(pids),

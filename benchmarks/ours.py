@@ -9,7 +9,7 @@ from typing import Any
 import uvloop
 
 import raftsql
-from benchmarks.loads import alone, closed
+from benchmarks.loads import Ask, alone, closed
 from benchmarks.nodes import Nodes
 from benchmarks.results import OURS, Measured
 from benchmarks.work import (
@@ -47,9 +47,13 @@ class Raftsql:
         """In an event loop of its own."""
         if work.at == "follower" and len(self.addresses) < 2:
             return None
-        url = self.url(work.at)
+        return self.ask(asking(work), at=work.at, clients=clients, seconds=seconds)
+
+    def ask(self, ask: Ask, *, at: str = "leader", clients: int, seconds: float) -> Measured:
+        """The same with whatever a client is to do in a turn."""
+        url = self.url(at)
         connect = partial(raftsql.AsyncConnection.connect, url, autocommit=True, timeout=TIMEOUT_S)
-        return uvloop.run(closed(connect, asking(work), clients=clients, seconds=seconds))
+        return uvloop.run(closed(connect, ask, clients=clients, seconds=seconds))
 
     def fill(self) -> None:
         """Make the table foo."""
