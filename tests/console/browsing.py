@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from raftsql.server import readiness
 from raftsql.server.console.app import Console
 from raftsql.server.console.encryption import Encryption
 from raftsql.server.console.inside import Context
 from raftsql.server.host import Host
 from raftsql.server.metrics import Metrics
+from raftsql.server.readiness import told
 from raftsql.server.web import Web
 from raftsql.storage.files import RealFiles
 from raftsql_proto import users_pb2
@@ -199,7 +199,7 @@ async def served(folder: Path, *flags: str) -> AsyncIterator[Served]:
     """A node of its own that leads, and serves its console."""
     address = f"127.0.0.1:{free_port()}"
     host = made(folder, "--http", address, "--console", *flags)
-    host.admin.more |= readiness.told(host)
+    host.admin.more |= told(host)
     web = Web(host, Metrics(host), address)
     web.start()
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from raftsql.server.configuration import Configuration, add_flags, decide
-from raftsql.server.settings import SETTINGS, BadSettings, ServeSettings
+from raftsql.server.settings import SETTINGS, BadSettings, ServeSettings, demands_users
 
 
 def configured(*flags: str, **environment: str) -> Configuration:
@@ -98,3 +98,17 @@ def test_a_place_that_nobody_can_reach_is_not_advertised() -> None:
 def test_whoever_expects_others_says_where_they_are() -> None:
     assert "--join" in problem("--bootstrap-expect", "3")
     assert decided("--bootstrap-expect", "1").bootstrap_expect == 1
+
+
+def test_a_console_needs_a_place_that_is_safe_for_passwords() -> None:
+    assert "--console needs --http" in problem("--console")
+    assert decided("--console", "--http", "127.0.0.1:4080").console
+    assert "in the clear" in problem("--console", "--http", "10.0.0.1:4080")
+    assert decided("--console", "--http", "10.0.0.1:4080", "--insecure").console
+
+
+def test_a_console_that_others_can_reach_lets_in_users_only() -> None:
+    tls = ("--tls-cert", "c", "--tls-key", "k", "--tls-ca", "a", "--console")
+    assert not demands_users(decided(*tls, "--http", "127.0.0.1:4080"))
+    assert demands_users(decided(*tls, "--http", "10.0.0.1:4080"))
+    assert not demands_users(decided(*tls, "--http", "10.0.0.1:4080", "--insecure"))

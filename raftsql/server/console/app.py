@@ -39,6 +39,7 @@ from raftsql.server.console.sessions import Sessions
 from raftsql.server.console.streaming import Pace
 from raftsql.server.console.watching import Watch
 from raftsql.server.host import Host
+from raftsql.server.readiness import console_url
 
 T = TypeVar("T")
 
@@ -114,6 +115,7 @@ class Console:
         """Look after sessions, and note what happens."""
         self._sweeper = asyncio.create_task(self._sweep())
         self.watch.start()
+        self.log.info("the console is served at %s", console_url(self.host))
 
     async def beside(self, look: Callable[[], T]) -> T:
         """Do what takes long in a thread, one at a time."""
