@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -108,7 +109,7 @@ class Cluster:
             self._token_until = time.monotonic() + welcome.token_seconds * 0.9
         self.node_ids[node] = welcome.node
         stream.on_close = self._stream_closed
-        stream.on_leader = self._leader_changed
+        stream.on_leader = partial(self._leader_changed, node)
         self.streams[node] = stream
         routes.reached(node)
         routes.learned(welcome.leader, welcome.members.values(), time.monotonic())
@@ -129,8 +130,10 @@ class Cluster:
             del self.streams[stream.node]
         self.state.routes.unreachable(stream.node, time.monotonic())
 
-    def _leader_changed(self, leader: Leader) -> None:
+    def _leader_changed(self, node: str, leader: Leader) -> None:
         routes = self.state.routes
+        if not leader.address:
+            routes.stepped_down(node)
         routes.learned(leader.address, leader.members.values(), time.monotonic())
 
     async def ask(self, step: Ask) -> Any:

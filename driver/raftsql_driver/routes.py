@@ -34,12 +34,20 @@ class Routes:
         return self.leader if level < 2 and self.leader else self.home
 
     def learned(self, leader: str, members: Iterable[str], now: float) -> None:
-        """A node said who leads, and who is there."""
-        if self._avoided.get(leader, 0.0) <= now:
+        """A node said who leads, and who is there.
+
+        One that knows no leader is not believed against another's word: it may be cut off.
+        """
+        if leader and self._avoided.get(leader, 0.0) <= now:
             self.leader = leader
         for member in members:
             if member and member not in self.nodes:
                 self.nodes.append(member)
+
+    def stepped_down(self, node: str) -> None:
+        """This node said that it knows no leader: if it led, nobody is known to."""
+        if self.leader == node:
+            self.leader = ""
 
     def reached(self, node: str) -> None:
         """A stream to this node is open."""

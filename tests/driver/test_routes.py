@@ -75,3 +75,14 @@ def test_a_lead_that_was_lost_without_a_successor_is_forgotten() -> None:
     known.learned("b:2", [], now=0.0)
     known.not_leader("b:2", "", now=0.0)
     assert known.leader == ""
+
+
+def test_who_knows_no_leader_is_not_believed_against_who_does() -> None:
+    known = routes()
+    known.learned("b:2", [], now=0.0)
+    known.learned("", ["d:4"], now=0.0)
+    known.stepped_down("c:3")
+    assert known.writer() == "b:2"
+    assert "d:4" in known.nodes
+    known.stepped_down("b:2")
+    assert known.writer() == "a:1"
