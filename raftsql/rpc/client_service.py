@@ -139,6 +139,8 @@ class ClientService(ClientServicer):
             # What the old leader still owes may never come: its clients can ask the new one.
             self._upstream.close()
             self._upstream = None
+        elif self._upstream is not None and not address:
+            self._upstream.doubt()
         frame = frames.Leader(address, self.members())
         for stream in self.streams:
             stream.outbox.put(frame)

@@ -2,8 +2,8 @@
 
 A node is then a client of the leader: one stream for all its own clients, whose requests get
 numbers of this stream and get their own back with the answer. Who gives a request up gives it up at
-the leader too. A request that was under way when the stream broke may have happened, so its client
-is told that nobody knows.
+the leader too. A request that was under way when the stream broke, or when the leader fell silent,
+may have happened, so its client is told that nobody knows.
 """
 
 from __future__ import annotations
@@ -103,12 +103,18 @@ class Upstream:
         finally:
             self.lives = False
             self._lost(self)
-            for client, request in self._pending.values():
-                client.refuse(
-                    request, Why.UNKNOWN, "the connection to the leader was lost meanwhile"
-                )
-            self._pending.clear()
-            self._numbers.clear()
+            self._give_up("the connection to the leader was lost meanwhile")
+
+    def doubt(self) -> None:
+        """The leader is not heard any more, though the stream has not broken: whoever waits may
+        ask another node, which perhaps hears it. The stream stays, with its transactions."""
+        self._give_up("this node does not hear the leader any more")
+
+    def _give_up(self, reason: str) -> None:
+        pending, self._pending = self._pending, {}
+        self._numbers.clear()
+        for client, request in pending.values():
+            client.refuse(request, Why.UNKNOWN, reason)
 
     async def _converse(self) -> None:
         async with self._roads.to(self.address) as channel:

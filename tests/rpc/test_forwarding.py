@@ -127,6 +127,20 @@ async def test_requests_of_many_clients_share_it_and_get_their_own_numbers_back(
     assert (await two.has_back(1))[0][0] == 7
 
 
+async def test_who_waits_for_a_silent_leader_is_told_that_nobody_knows(start: Start) -> None:
+    leader, upstream = await start()
+    client: Any = Client()
+    upstream.forward(run(7), client)
+    _, sent = await leader.has_heard(2)
+    upstream.doubt()
+    assert await client.has_back(1) == [(7, Why.UNKNOWN)]
+    await leader.say(result(sent.id))
+    upstream.forward(run(8), client)
+    again = (await leader.has_heard(3))[-1]
+    await leader.say(result(again.id))
+    assert [number for number, _ in await client.has_back(2)] == [7, 8], "the late one is dropped"
+
+
 async def test_a_transaction_keeps_its_number_until_it_ends(start: Start) -> None:
     leader, upstream = await start()
     one, two = Client(), Client()
