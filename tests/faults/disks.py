@@ -66,6 +66,8 @@ class Undo:
 
 def lose(undo: Path, data: Path, chance: random.Random, *, everything: bool = False) -> int:
     """Take from a dead node's files what was not synced, or some of it; how many writes went."""
+    if not undo.exists():
+        return 0  # It died before it wrote anything.
     notes: dict[int, list[tuple[int, int, bytes]]] = {}
     content, at = undo.read_bytes(), 0
     while at + NOTE.size <= len(content):
