@@ -52,3 +52,5 @@ def start() -> Iterator[Start]:
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=30)
+        assert process.stdout is not None
+        process.stdout.close()
