@@ -204,6 +204,24 @@ def test_every_rule_is_about_metrics_that_a_node_tells_and_is_explained() -> Non
         assert rule["annotations"]["summary"]
 
 
+def test_every_alarm_of_the_page_is_a_rule_and_says_what_to_do() -> None:
+    rules = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())
+    page = (ROOT / "docs" / "operating.md").read_text()
+    part = page.partition("## What each alarm means")[2].partition("\n## ")[0]
+    rows = [
+        line.strip("|").split("|") for line in part.splitlines() if line.startswith("| Raftsql")
+    ]
+    assert {name.strip() for name, *_ in rows} == {
+        rule["alert"] for rule in rules["groups"][0]["rules"]
+    }
+    for name, *told in rows:
+        assert len(told) == 2, name
+        assert all(len(cell.split()) >= 2 for cell in told), name
+    linked = set(re.findall(r"\]\(#([\w-]+)\)", part))
+    headings = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    assert linked <= {heading.lower().replace(" ", "-") for heading in headings}
+
+
 def test_every_panel_shows_metrics_that_a_node_tells() -> None:
     board = json.loads((DEPLOY / "grafana" / "raftsql.json").read_text())
     shown = set()

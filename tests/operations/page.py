@@ -50,10 +50,13 @@ class Operator:
         places: Mapping[str, str],
         systemctl: Callable[[str], None],
         release: Path = ROOT,
+        serve: Callable[[list[str]], None] | None = None,
     ) -> None:
-        """`places` are the page's words and this cluster's; `systemctl` starts and stops nodes."""
+        """`places` are the page's words and this cluster's; `systemctl` starts and stops nodes, and
+        `serve` runs one with these arguments beside the shell."""
         self._places = dict(places)
         self._systemctl = systemctl
+        self._serve = serve
         self._folder = folder
         programs = folder / "bin"
         programs.mkdir(parents=True)
@@ -72,6 +75,9 @@ class Operator:
             return subprocess.CompletedProcess(words, 0, "", "")
         for there, here in self._places.items():
             line = line.replace(there, here)
+        if line.startswith("raftsql serve ") and self._serve is not None:
+            self._serve(line.split()[2:])
+            return subprocess.CompletedProcess(words, 0, "", "")
         return subprocess.run(
             ["bash", "-c", line], env=self._environment, cwd=self._folder, text=True,
             capture_output=True, timeout=COMMAND_SECONDS, check=False, stdin=subprocess.DEVNULL,

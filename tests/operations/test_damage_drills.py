@@ -14,8 +14,10 @@ from pathlib import Path
 import apsw
 import pytest
 
+import raftsql as driver
 from raftsql.database.environment import Role, open_connection
 from raftsql.server.ending import TO_BE_REPLACED
+from tests.operations.documented import documented, voters
 from tests.operations.nodes import FAST
 from tests.operations.page import Operator, block
 from tests.operations.spoiler import Spoiler
@@ -30,23 +32,8 @@ VICTIMS_ROW = 1_234
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    """Three nodes, started as docs/operating.md starts them."""
-    made = Cluster(tmp_path)
-    for _ in range(3):
-        made.node(*FAST, "--bootstrap-expect", "3", "--log-tail-entries", "1")
-    for node in made.nodes:
-        node.flags += ["--join", ",".join(one.address for one in made.nodes)]
-    try:
-        for node in made.nodes:
-            node.start()
-        until(lambda: len(voters(made.nodes[0])) == 3, "three voters")
+    with documented(tmp_path) as made:
         yield made
-    finally:
-        made.end()
-
-
-def voters(node: Node) -> list[int]:
-    return [m["node_id"] for m in node.status().get("members", []) if m["voter"]]
 
 
 def follower(cluster: Cluster) -> Node:
@@ -231,8 +218,8 @@ def test_a_record_of_the_leaders_journal_that_a_slow_follower_needs(cluster: Clu
     slow.serves()
     drill.is_repaired()
     assert watch.wrong == []
-    done = raftsql(slow.address, "-c", "SELECT count(*) FROM item")
-    assert done.stdout.split() == ["count(*)", str(ROWS)]
+    with driver.connect(slow.url, timeout=30) as connection:
+        assert connection.execute("SELECT count(*) FROM item").fetchall() == [(ROWS,)]
 
 
 def test_chunks_of_a_snapshot_that_are_spoilt_on_their_way(cluster: Cluster) -> None:
