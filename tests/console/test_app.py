@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from raftsql.server.metrics import Metrics
+from raftsql.server.web import Web
 from tests.console.browsing import served
 
 
@@ -87,3 +89,17 @@ async def test_what_is_not_there_is_said_as_json_with_safe_headers(
         wrong = await browser.ask("PUT", "/api/me")
         assert wrong.status == 405
         assert wrong.headers["x-frame-options"] == "DENY"
+
+
+async def test_who_does_not_ask_for_a_console_has_none(tmp_path: Path) -> None:
+    host = made(tmp_path)
+    web = Web(host, Metrics(host), f"127.0.0.1:{(port := free_port())}")
+    web.start()
+    try:
+        assert web.console is None
+        browser = Browser(f"127.0.0.1:{port}")
+        for path in ("", "/", "/api/me"):
+            assert (await browser.get(path)).status == 404
+    finally:
+        await web.close()
+        await host.close()

@@ -18,6 +18,7 @@ from raftsql_proto import admin_pb2
 
 UNDER_WAY_MAX: Final = 4
 """Wishes of administrators that a node works on at once."""
+PIECE_BYTES: Final = 128 << 10
 
 
 class Transfer(msgspec.Struct):
@@ -138,10 +139,16 @@ async def _first_bytes(parts: AsyncGenerator[Any, None]) -> Any:
 
 
 async def _file(first: Any, parts: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes, None]:
-    yield first.data
+    for piece in _pieces(first.data):
+        yield piece
     async for part in parts:
-        if part.data:
-            yield part.data
+        for piece in _pieces(part.data):
+            yield piece
+
+
+def _pieces(data: bytes) -> list[bytes]:
+    """Short enough for a slow line to take each in time."""
+    return [data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES)]
 
 
 async def _call(asked: Asked, name: str, request: Any) -> Any:
