@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import shlex
 import shutil
@@ -260,7 +261,9 @@ class Session:
 def free_ports_in_a_row(count: int, *, also: int = 0) -> list[int]:
     """Ports that follow each other and that nobody listens on, of four digits as in the pages; with
     `also`, those so much higher are free too."""
-    for start in range(5200 + os.getpid() % 300 * 10, 9990, 10):
+    starts = list(range(5200, 9990, 10))
+    random.shuffle(starts)  # Several workers look at the same time.
+    for start in starts:
         ports = list(range(start, start + count))
         if all(_free(port) and (not also or _free(port + also)) for port in ports):
             return ports
