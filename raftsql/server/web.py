@@ -118,6 +118,8 @@ class Web:
 
     async def close(self) -> None:
         """Let go of the port."""
+        # That a page does not read its last words is nothing to tell an operator.
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
         self._server.should_exit = True
         if self.encryption is not None:
             self.encryption.close()

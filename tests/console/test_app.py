@@ -9,7 +9,9 @@ import pytest
 
 from raftsql.server.metrics import Metrics
 from raftsql.server.web import Web
-from tests.console.browsing import served
+from tests.console.browsing import Browser, served
+from tests.rpc.net import free_port
+from tests.server.test_host import made
 
 
 async def test_verdicts_mark_the_words_they_are_about(tmp_path: Path) -> None:
@@ -93,11 +95,12 @@ async def test_what_is_not_there_is_said_as_json_with_safe_headers(
 
 async def test_who_does_not_ask_for_a_console_has_none(tmp_path: Path) -> None:
     host = made(tmp_path)
-    web = Web(host, Metrics(host), f"127.0.0.1:{(port := free_port())}")
+    address = f"127.0.0.1:{free_port()}"
+    web = Web(host, Metrics(host), address)
     web.start()
     try:
         assert web.console is None
-        browser = Browser(f"127.0.0.1:{port}")
+        browser = Browser(address)
         for path in ("", "/", "/api/me"):
             assert (await browser.get(path)).status == 404
     finally:
