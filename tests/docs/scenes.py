@@ -33,6 +33,8 @@ class Machines:
         self.lines: dict[int, str] = {}
         self.folders: dict[int, str] = {}
         self.lives = 0
+        self.survivor_alone: bool | None = None
+        """Whether the node that survived a lost quorum is up again; None: none was lost yet."""
         ports = free_ports_in_a_row(6)
         for number in (1, 2, 3):
             address = f"127.0.0.1:{ports[number - 1]}"
@@ -54,7 +56,8 @@ class Machines:
             "mv /var/lib/raftsql/data": lambda _, line: self.in_folder(3, line),
             "raftsql remove 3": self.remove,
             "raftsql status --json --url 10.0.0.2:4001": self.lose_the_others,
-            "# stop it, then": lambda *_: self.stop(2),
+            "systemctl stop": self.stop_the_survivor,
+            "cp -a /var/lib/raftsql/data": lambda _, line: self.in_folder(2, line),
             "raftsql recover": lambda _, line: self.in_folder(2, line),
             "raftsql restore backup.db --url …": lambda *_: "raftsql restore backup.db --yes",
             "raftsql 127.0.0.1:5001": lambda _, line: line.replace("…", "account"),
@@ -75,12 +78,6 @@ class Machines:
         elif "--join" in line:
             self.start(int(found[1]), line, empty=True)
             self.until_voters(3)
-        else:
-            self.start(2, line)
-            for number in (1, 3):
-                others = "raftsql serve --data-dir /var/lib/raftsql/data --listen 10.0.0.{}:4001"
-                self.start(number, f"{others.format(number)} --join 10.0.0.2:4001", empty=True)
-            self.until_voters(3)
 
     def serve_again(self, _: Session, line: str) -> None:
         """The command of the third machine, of which the page shows the outline."""
@@ -100,9 +97,27 @@ class Machines:
         return line.replace("/var/lib/raftsql/data", self.folders[number])
 
     def start_anew(self, *_: object) -> None:
-        """The third machine, whose settings let a node with an empty directory join."""
+        """The third machine, whose settings let a node with an empty directory join; once a quorum
+        was lost, the survivor, and after it the others with empty directories."""
+        if self.survivor_alone is not None:
+            self.start_after_loss()
+            return
         line = "raftsql serve --data-dir /var/lib/raftsql/data --listen 10.0.0.3:4001"
         self.start(3, f"{line} --join 10.0.0.1:4001,10.0.0.2:4001", empty=True)
+        self.until_voters(3)
+
+    def stop_the_survivor(self, *_: object) -> None:
+        self.stop(2)
+        self.survivor_alone = False
+
+    def start_after_loss(self) -> None:
+        if not self.survivor_alone:
+            self.survivor_alone = True
+            self.start(2, "raftsql serve --data-dir /var/lib/raftsql/data --listen 10.0.0.2:4001")
+            return
+        for number in (1, 3):
+            line = f"raftsql serve --data-dir /var/lib/raftsql/data --listen 10.0.0.{number}:4001"
+            self.start(number, f"{line} --join 10.0.0.2:4001", empty=True)
         self.until_voters(3)
 
     def stop(self, number: int) -> None:
