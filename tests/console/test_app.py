@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from raftsql.server.metrics import Metrics
 from raftsql.server.web import Web
-from tests.console.browsing import Browser, served
+from tests.console.browsing import Browser, served, until
 from tests.rpc.net import free_port
 from tests.server.test_host import made
 
@@ -106,3 +107,21 @@ async def test_who_does_not_ask_for_a_console_has_none(tmp_path: Path) -> None:
     finally:
         await web.close()
         await host.close()
+
+
+async def test_an_export_that_is_cancelled_does_not_look_whole(tmp_path: Path) -> None:
+    async with served(tmp_path) as node:
+        browser = await node.browser()
+        sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+        asked = {"sql": sql, "format": "csv", "id": "mine"}
+        stream = await browser.open("POST", "/api/export", asked)
+
+        async def read() -> None:
+            async for piece in stream.pieces():
+                if len(piece) > 1000:
+                    await browser.ask("DELETE", "/api/query/mine")
+
+        with pytest.raises((asyncio.IncompleteReadError, ValueError)):
+            await read()
+        await until(lambda: not node.console.queries)
+        assert node.console.held == 0

@@ -208,10 +208,11 @@ async def test_what_other_sites_make_a_browser_send_is_refused(tmp_path: Path) -
             ({"x-raftsql-console": ""}, 403),
             ({"origin": "http://evil.example"}, 403),
             ({"origin": "null"}, 403),
-            ({"origin": f"https://{node.address}"}, 403),
+            ({"origin": f"http://{node.address}.evil.example"}, 403),
             ({"content-type": "text/plain"}, 403),
             ({"content-type": "application/x-www-form-urlencoded"}, 403),
             ({"origin": here}, 200),
+            ({"origin": f"https://{node.address}"}, 200),
             ({"content-type": "application/json; charset=utf-8"}, 200),
         ):
             reply = await browser.post("/api/query", {"sql": "SELECT 1"}, **headers)

@@ -12,8 +12,9 @@ import msgspec
 from starlette.responses import Response
 
 from raftsql.server.console.guarding import Answer, Asked
+from raftsql.server.console.inside import Ended
 from raftsql.server.console.problems import Problem, busy
-from raftsql.server.console.streaming import Flow
+from raftsql.server.console.streaming import BrokenOff, Flow
 from raftsql_proto import admin_pb2
 
 UNDER_WAY_MAX: Final = 4
@@ -141,9 +142,12 @@ async def _first_bytes(parts: AsyncGenerator[Any, None]) -> Any:
 async def _file(first: Any, parts: AsyncGenerator[Any, None]) -> AsyncGenerator[bytes, None]:
     for piece in _pieces(first.data):
         yield piece
-    async for part in parts:
-        for piece in _pieces(part.data):
-            yield piece
+    try:
+        async for part in parts:
+            for piece in _pieces(part.data):
+                yield piece
+    except Ended as ended:
+        raise BrokenOff from ended
 
 
 def _pieces(data: bytes) -> list[bytes]:

@@ -20,7 +20,7 @@ from starlette.responses import Response
 from raftsql.server.console.guarding import Asked
 from raftsql.server.console.problems import Problem, of_error
 from raftsql.server.console.queries import Cancelled, QueryAsked, Work
-from raftsql.server.console.streaming import Flow
+from raftsql.server.console.streaming import BrokenOff, Flow
 from raftsql_driver.aio import AsyncCursor
 from raftsql_driver.errors import Error
 
@@ -85,8 +85,16 @@ async def _begun(work: Work) -> AsyncCursor:
 
 async def _content(work: Work, cursor: AsyncCursor, form: Form) -> AsyncGenerator[bytes, None]:
     """The file. It breaks off, and so is not taken for whole, when the rows do."""
-    pace = work.console.pace
-    part = bytearray(form.head())
+    try:
+        async with aclosing(_parts(work, cursor, form)) as parts:
+            async for piece in parts:
+                yield piece
+    except (Error, Cancelled, Problem) as error:
+        raise BrokenOff from error
+
+
+async def _parts(work: Work, cursor: AsyncCursor, form: Form) -> AsyncGenerator[bytes, None]:
+    pace, part = work.console.pace, bytearray(form.head())
     async with work.let_go(cursor), aclosing(work.pages(cursor)) as pages:
         async for rows in pages:
             began = perf_counter()

@@ -141,7 +141,8 @@ def _check_ours(request: Request) -> None:
     origin, host = headers.get("origin"), headers.get("host", "")
     if headers.get(OURS) != "1":
         raise Problem(403, "csrf", "the request does not come from the console's page")
-    if origin is not None and origin != f"{request.url.scheme}://{host}":
+    # A proxy before a plain port may be the one that speaks TLS.
+    if origin is not None and origin not in (f"{request.url.scheme}://{host}", f"https://{host}"):
         raise Problem(403, "csrf", "the request comes from another site")
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":

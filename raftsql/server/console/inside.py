@@ -19,7 +19,7 @@ import grpc
 import grpc.aio
 
 from raftsql.rpc.client_service import ClientService
-from raftsql.rpc.gate import Caller, Gate
+from raftsql.rpc.gate import Caller, Denied, Gate
 from raftsql.rpc.wards import Ward
 from raftsql_driver.address import Address
 from raftsql_driver.cluster import Cluster
@@ -176,7 +176,10 @@ class HomeCluster(Cluster):
         self._caller = caller
 
     async def _greet(self, node: str, patience_s: float) -> Stream:
-        user = self._gate.user_of(self._caller)
+        try:
+            user = self._gate.user_of(self._caller)
+        except Denied as denied:
+            raise AuthenticationFailed(str(denied)) from denied
         token = "" if user is None else self._gate.token_of(user)
         call: Any = Conversation(self._service, "console")
         try:

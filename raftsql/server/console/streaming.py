@@ -42,8 +42,8 @@ class Pace:
         await asyncio.sleep(max(0.0, self._paid_until - now - BURST_SECONDS))
 
 
-class Stalled(Exception):
-    """The page does not read."""
+class BrokenOff(Exception):
+    """The response ends before its end, which the page sees; nothing is wrong with the node."""
 
 
 class Flow(Response):
@@ -82,7 +82,7 @@ class Flow(Response):
             await self._content.aclose()
             if self._done is not None:
                 await self._done()
-        if isinstance(problem, Exception) and not isinstance(problem, Stalled):
+        if isinstance(problem, Exception) and not isinstance(problem, BrokenOff):
             raise problem
 
     async def _send(self, send: Send) -> None:
@@ -98,7 +98,7 @@ class Flow(Response):
             async with asyncio.timeout(STALL_SECONDS):
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         except TimeoutError:
-            raise Stalled from None
+            raise BrokenOff from None
 
 
 async def _gone(receive: Receive) -> None:

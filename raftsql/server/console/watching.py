@@ -38,6 +38,10 @@ LISTENERS_MAX: Final = 300
 """Pages that may look at one node at the same time."""
 
 
+LISTENERS_OF_ONE_MAX: Final = 32
+"""Of one login."""
+
+
 class Listener:
     """One page: the newest picture, and what happened since it was last told."""
 
@@ -209,6 +213,8 @@ def _event(name: str, content: Any) -> bytes:
 async def events(asked: Asked) -> Response:
     """The members as they change, and what happens."""
     watch = asked.console.watch
+    if len(asked.session.at_end) >= LISTENERS_OF_ONE_MAX:
+        raise busy("this login looks at the node from many pages: close some")
     if watch.is_full:
         raise busy("too many pages look at this node")
     return Flow(watch.listen(asked.session), "text/event-stream", until=asked.session.ended)
