@@ -52,17 +52,28 @@ class Rows:
         return self._top + ROW * 0.68
 
     def bar(
-        self, begin: float, end: float, colour: str, told: str, *, label: str = "", fill: float = 1
+        self,
+        begin: float,
+        end: float,
+        colour: str,
+        told: str,
+        *,
+        label: str = "",
+        free: float | None = None,
+        fill: float = 1,
     ) -> None:
-        """A bar in the newest row; its label only if it fits."""
+        """A bar in the newest row; its label only if it fits, or beside it if that is free."""
         left, right = self.at(begin), self.at(end)
         width = max(1.5, right - left)
         self._drawn.append(
             f'<rect x="{left:.1f}" y="{self._top + 3:.0f}" width="{width:.1f}" height="{ROW - 6}" '
             f'rx="2" fill="{colour}" fill-opacity="{fill:.2f}"><title>{escape(told)}</title></rect>'
         )
-        if label and len(label) * LETTER + 6 < width:
+        room = len(label) * LETTER + 6
+        if label and room < width:
             self._drawn.append(text(left + 4, self._middle, label, kind="label"))
+        elif label and free is not None and right + room < self.at(free):
+            self._drawn.append(text(right + 3, self._middle, label))
 
     def word(self, moment: float, told: str) -> None:
         """Words in the newest row, from a moment on."""

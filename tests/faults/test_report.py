@@ -81,7 +81,7 @@ def test_a_violation_is_told_with_its_story_as_text_and_as_a_picture(tmp_path: P
     assert picture.count("<svg") == 2
     assert "kill, 2.10 to 3.00 s" in picture
     assert "node 3" in picture
-    assert "1 promises were broken" in picture
+    assert "Violations: 1" in picture
     assert (tmp_path / "seed-1-node2.log").read_text() == "what node 2 said"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 from typing import Final
 
 from tests.faults.drawing import Rows, legend, table
@@ -21,6 +21,7 @@ BUCKETS: Final = 200
 GAP_S: Final = 0.15
 """A time without a write that is worth a mark."""
 CALLS_MAX: Final = 60
+HEADING_MAX: Final = 160
 LAYERS: Final = {
     "processes": "#c0392b", "links": "#2471a3", "loss": "#7d3c98", "delay": "#5dade2",
     "everything": "#1b2631", "disks": "#b9770e", "clocks": "#148f77", "members": "#616a6b",
@@ -63,7 +64,9 @@ def page(outcome: Outcome, result: Result, told: str) -> str:
         _verdict(outcome, result),
     ]
     for violation in outcome.violations:
-        parts.append(f"<h2>{escape(violation.what)}</h2>")
+        parts.append(f"<h2>{escape(violation.what[:HEADING_MAX])}</h2>")
+        if len(violation.what) > HEADING_MAX:
+            parts.append(f"<pre>{escape(violation.what)}</pre>")
         if violation.story:
             parts.append(_story(violation))
     parts += ["<h2>What happened when</h2>", _run(outcome, result)]
@@ -76,7 +79,7 @@ def page(outcome: Outcome, result: Result, told: str) -> str:
 
 def _verdict(outcome: Outcome, result: Result) -> str:
     count = len(outcome.violations)
-    said = f"{count} promises were broken" if count else "No promise was broken"
+    said = f"Violations: {count}" if count else "No promise was broken"
     kind = "bad" if count else "good"
     return (
         f'<p class="verdict {kind}">{said}. The longest time without an acknowledged write was '
@@ -97,6 +100,8 @@ def _run(outcome: Outcome, result: Result) -> str:
     rows.space("clients")
     _draw_gaps(rows, outcome, last)
     for workload in outcome.workloads:
+        if not workload.history.operations:
+            continue  # It keeps a ledger, without times.
         rows.row(f"{workload.name} ({workload.level[:6]})")
         counts = [0] * BUCKETS
         for one in workload.history.operations:
@@ -112,9 +117,10 @@ def _draw_faults(rows: Rows, result: Result) -> None:
         if not own:
             continue
         rows.row(layer)
-        for one in own:
+        for one, follower in zip_longest(own, own[1:]):
             told = f"{one.fault}, {one.begun:.2f} to {one.ended:.2f} s; {one.note}; no write for "
-            rows.bar(one.begun, one.ended, colour, f"{told}{one.gap}", label=one.fault)
+            free = follower.begun if follower else rows.last
+            rows.bar(one.begun, one.ended, colour, f"{told}{one.gap}", label=one.fault, free=free)
 
 
 def _draw_gaps(rows: Rows, outcome: Outcome, last: float) -> None:
