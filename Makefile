@@ -6,7 +6,7 @@ STAMP := $(VENV)/.stamp
 SEEDS ?= 300
 MINUTES ?= 60
 
-.PHONY: run test test-sqlalchemy form check simulate simulate-mutants exactly-once faults faults-hunt stubs configuration docs bench bench-core clean
+.PHONY: run test test-sqlalchemy form check simulate simulate-mutants exactly-once faults faults-hunt soak stubs configuration docs bench bench-core clean
 .DEFAULT_GOAL := check
 
 # The group dev holds the group ecosystem too (SQLAlchemy, Alembic, pandas, Polars): a minute once.
@@ -50,6 +50,9 @@ faults: $(STAMP) ## real processes, real faults, checked histories, MINUTES=60
 
 faults-hunt: $(STAMP) ## the bugs planted into real nodes, and the seed that finds each
 	$(BIN)/python -m tests.faults --hunt --weaker
+
+soak: $(STAMP) ## steady load, and nothing grows, SOAK_MINUTES=30
+	$(BIN)/python -m tests.faults.soak --minutes $(or $(SOAK_MINUTES),30) --json build/soak.json --plot build/soak.svg
 
 stubs: $(STAMP) ## generate proto/raftsql_proto again
 	$(BIN)/python tools/genproto.py
