@@ -46,7 +46,7 @@ exactly-once: $(STAMP) ## lost answers and killed leaders under load, MINUTES=60
 	$(BIN)/python -m tests.driver.exactly_once --minutes $(MINUTES)
 
 faults: $(STAMP) ## real processes, real faults, checked histories, MINUTES=60
-	$(BIN)/python -m tests.faults --minutes $(MINUTES) --report build/faults
+	$(BIN)/python -m tests.faults --mixed --minutes $(MINUTES) --report build/faults
 
 faults-hunt: $(STAMP) ## the bugs planted into real nodes, and the seed that finds each
 	$(BIN)/python -m tests.faults --hunt --weaker

@@ -19,7 +19,7 @@ from tests.faults.networks import network
 from tests.faults.planted import PLANTED
 from tests.faults.report import summary, write
 from tests.faults.results import load, result_of
-from tests.faults.run import Run
+from tests.faults.run import Outcome, Run
 from tests.faults.totals import Totals
 from tests.faults.workloads import WORKLOADS
 
@@ -30,9 +30,15 @@ def options() -> argparse.Namespace:
     """What can be chosen."""
     parser = argparse.ArgumentParser("python -m tests.faults", description=__doc__)
     parser.add_argument("--minutes", type=float, default=0.0, help="run rounds for so long")
+    parser.add_argument("--rounds", type=int, default=1, help="run at least so many")
     parser.add_argument("--seed", type=int, default=1, help="the first round's (default: 1)")
     parser.add_argument("--seconds", type=float, default=ROUND_S, help="how long a round is")
     parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument(
+        "--mixed",
+        action="store_true",
+        help="every third round with five nodes, every sixth through proxies, by its seed",
+    )
     parser.add_argument("--workload", action="append", choices=list(WORKLOADS), default=[])
     parser.add_argument(
         "--level",
@@ -92,25 +98,32 @@ def _rounds(chosen: argparse.Namespace) -> int:
 
 
 def _until(end: float, seed: int, chosen: argparse.Namespace, totals: Totals) -> int:
+    last = seed + chosen.rounds
     while True:
-        with network(chosen.network) as net:
-            outcome = Run(
-                seed,
-                chosen.seconds,
-                network=net,
-                workloads=chosen.workload,
-                faults=chosen.fault,
-                levels=dict(each.split("=", 1) for each in chosen.level),
-                nodes=chosen.nodes,
-                plant=chosen.plant,
-            ).run()
-        print(summary(result_of(outcome)), flush=True)
-        totals.add(result_of(outcome))
+        outcome = _round(seed, chosen)
+        result = result_of(outcome)
+        print(summary(result), flush=True)
+        totals.add(result)
         if chosen.report is not None or outcome.violations:
             print(f"report: {write(outcome, chosen.report)}", flush=True)
         seed += 1
-        if outcome.violations or time.monotonic() >= end:
+        if outcome.violations or (seed >= last and time.monotonic() >= end):
             return 1 if outcome.violations else 0
+
+
+def _round(seed: int, chosen: argparse.Namespace) -> Outcome:
+    five, through_proxies = chosen.mixed and seed % 3 == 0, chosen.mixed and seed % 6 == 5
+    with network("proxies" if through_proxies else chosen.network) as net:
+        return Run(
+            seed,
+            chosen.seconds,
+            network=net,
+            workloads=chosen.workload,
+            faults=chosen.fault,
+            levels=dict(each.split("=", 1) for each in chosen.level),
+            nodes=5 if five else chosen.nodes,
+            plant=chosen.plant,
+        ).run()
 
 
 if __name__ == "__main__":
