@@ -69,15 +69,14 @@ def claim(connection: raftsql.Connection, seconds: float) -> Task | None:
 
 def finish(connection: raftsql.Connection, task: Task, worker: str) -> bool:
     """Mark it done, and pay, together; False, and nothing is paid, if the claim is not the last."""
-    while True:
-        try:
-            with connection.transaction("IMMEDIATE"):
-                if not connection.execute(DONE, (worker, task.id, task.claim)).rowcount:
-                    return False
-                connection.execute(PAY, (task.payee, task.cents))
-            return True
-        except raftsql.SerializationFailure:
-            continue  # Lost with its leader, and nothing of it happened: once more.
+
+    def both(connection: raftsql.Connection) -> bool:
+        if not connection.execute(DONE, (worker, task.id, task.claim)).rowcount:
+            return False
+        connection.execute(PAY, (task.payee, task.cents))
+        return True
+
+    return connection.run_transaction(both)
 
 
 def work(url: str, worker: str, lease: float) -> None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
+from itertools import count
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from raftsql_driver.address import Address, parse
+from raftsql_driver.again import RETRIES_MAX, mode_of, pause
 from raftsql_driver.cluster import Cluster, cluster_of
 from raftsql_driver.connection import BaseConnection, TransactionBlock
 from raftsql_driver.convert import Parameters
 from raftsql_driver.cursor import BaseCursor
-from raftsql_driver.errors import Error
+from raftsql_driver.errors import Error, SerializationFailure
 from raftsql_driver.flows import Ask, Flow, Pause, Send, Step
 from raftsql_driver.rows import RowFactory
 from raftsql_driver.verdict import Verdict
@@ -169,6 +171,25 @@ class AsyncConnection(BaseConnection):
     def transaction(self, mode: str | None = None) -> AsyncTransaction:
         """An `async with` block that is a transaction, or a savepoint inside of one."""
         return AsyncTransaction(self, mode)
+
+    async def run_transaction(
+        self, work: Callable[[Self], Awaitable[T]], /, *, retries_max: int = RETRIES_MAX
+    ) -> T:
+        """Call `work` with this connection in a transaction of its own, and commit; again from its
+        beginning where nothing of it happened, since others were in its way or its leader died.
+
+        `work` may run more than once, so it must do nothing that a rollback does not undo.
+        """
+        self._outside()
+        for tries in count(1):
+            try:
+                async with self.transaction(mode_of(tries)):
+                    return await work(self)
+            except SerializationFailure:
+                if tries > retries_max:
+                    raise
+            await asyncio.sleep(pause(tries))
+        raise AssertionError("tries are endless")
 
     async def close(self) -> None:
         """Roll back what is open, and be of no use any more."""

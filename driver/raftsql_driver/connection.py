@@ -168,6 +168,14 @@ class BaseConnection:
         if self._closed:
             raise ProgrammingError("Cannot operate on a closed database; connect again.")
 
+    def _outside(self) -> None:
+        self._usable()
+        if self._transaction is not None:
+            raise ProgrammingError(
+                "run_transaction() begins a transaction of its own, and this connection is inside"
+                " of one: commit or roll back first"
+            )
+
     def _deadline(self, timeout: float | None) -> float:
         seconds = self.timeout if timeout is None else timeout
         if not seconds > 0:

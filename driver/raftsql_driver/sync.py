@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from itertools import count
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from raftsql_driver.address import parse
+from raftsql_driver.again import RETRIES_MAX, mode_of, pause
 from raftsql_driver.cluster import Cluster
 from raftsql_driver.connection import BaseConnection, TransactionBlock
 from raftsql_driver.convert import Parameters
 from raftsql_driver.cursor import BaseCursor
-from raftsql_driver.errors import Error, ProgrammingError, Unavailable
+from raftsql_driver.errors import Error, ProgrammingError, SerializationFailure, Unavailable
 from raftsql_driver.flows import Ask, Flow, Pause, Send, Step
 from raftsql_driver.loop import Background, background
 from raftsql_driver.rows import RowFactory
@@ -181,6 +183,23 @@ class Connection(BaseConnection):
     def transaction(self, mode: str | None = None) -> Transaction:
         """A `with` block that is a transaction, or a savepoint inside of one."""
         return Transaction(self, mode)
+
+    def run_transaction(self, work: Callable[[Self], T], /, *, retries_max: int = RETRIES_MAX) -> T:
+        """Call `work` with this connection in a transaction of its own, and commit; again from its
+        beginning where nothing of it happened, since others were in its way or its leader died.
+
+        `work` may run more than once, so it must do nothing that a rollback does not undo.
+        """
+        self._outside()
+        for tries in count(1):
+            try:
+                with self.transaction(mode_of(tries)):
+                    return work(self)
+            except SerializationFailure:
+                if tries > retries_max:
+                    raise
+            time.sleep(pause(tries))
+        raise AssertionError("tries are endless")
 
     def close(self) -> None:
         """Roll back what is open, and be of no use any more."""

@@ -8,7 +8,6 @@ is a function.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeVar
@@ -18,14 +17,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import sessionmaker
 
+from raftsql_driver.again import RETRIES_MAX, pause
 from raftsql_driver.errors import SerializationFailure
 
 T = TypeVar("T")
 
-RETRIES_MAX: Final = 10
-"""Enough for several failovers in a row: from its second try on a transaction takes the writer
-first, and so can't be overtaken by another one."""
-_PAUSE_S_MAX: Final = 1.0
 _IN_TURN: Final[dict[str, Any]] = {"isolation_level": "IMMEDIATE"}
 
 
@@ -46,7 +42,7 @@ def run_transaction(
         except DBAPIError as error:
             if tries > retries_max or not isinstance(error.orig, SerializationFailure):
                 raise
-        time.sleep(_pause(tries))
+        time.sleep(pause(tries))
         tries += 1
 
 
@@ -75,7 +71,7 @@ async def run_async_transaction(
         except DBAPIError as error:
             if tries > retries_max or not isinstance(error.orig, SerializationFailure):
                 raise
-        await asyncio.sleep(_pause(tries))
+        await asyncio.sleep(pause(tries))
         tries += 1
 
 
@@ -93,8 +89,3 @@ async def _once_async(
         if in_turn:
             await session.connection(execution_options=_IN_TURN)
         return await work(session)
-
-
-def _pause(tries: int) -> float:
-    """Longer with every try, and not the same for all who lost together."""
-    return random.uniform(0.5, 1.0) * min(_PAUSE_S_MAX, 0.01 * 2.0**tries)
