@@ -30,12 +30,13 @@ from raftsql_shell.catalogue import Reader
 from raftsql_shell.completion import ShellCompleter
 from raftsql_shell.config import Config
 from raftsql_shell.errors import CommandError
-from raftsql_shell.interrupts import interrupted_ahead, interrupts_ignored
+from raftsql_shell.interrupts import interrupts_ignored
 from raftsql_shell.lexer import SqliteLexer
 from raftsql_shell.output import ReaderGone
 from raftsql_shell.shell import USAGE
 from raftsql_shell.statements import BadText, is_complete, split
 from raftsql_shell.toolbar import toolbar
+from raftsql_shell.typeahead import interrupted_ahead
 from raftsql_shell.watcher import Watcher
 
 if TYPE_CHECKING:

@@ -1,34 +1,17 @@
-"""Ctrl-C that comes before the statement it is meant for."""
+"""Ctrl-C where it must not end what is being done."""
 
 from __future__ import annotations
 
+import os
+import signal
+
 import pytest
-from prompt_toolkit.input import create_pipe_input
-from prompt_toolkit.input.typeahead import clear_typeahead, get_typeahead, store_typeahead
-from prompt_toolkit.key_binding import KeyPress
-from prompt_toolkit.keys import Keys
 
-from raftsql_shell.interrupts import interrupted_ahead
+from raftsql_shell.interrupts import interrupts_ignored
 
 
-@pytest.mark.parametrize(
-    ("typed", "interrupted", "left"),
-    [("", False, ""), ("abc", False, "abc"), ("\x03", True, ""), ("ab\x03c\x03de", True, "de")],
-)
-def test_a_press_behind_enter_is_heard_and_the_rest_is_kept(
-    typed: str, interrupted: bool, left: str
-) -> None:
-    with create_pipe_input() as terminal:
-        clear_typeahead(terminal)
-        terminal.send_text(typed)
-        assert interrupted_ahead(terminal) is interrupted
-        assert "".join(press.data for press in get_typeahead(terminal)) == left
-
-
-def test_what_the_prompt_has_read_too_far_is_looked_at_first() -> None:
-    with create_pipe_input() as terminal:
-        clear_typeahead(terminal)
-        store_typeahead(terminal, [KeyPress("x"), KeyPress(Keys.ControlC), KeyPress("y")])
-        terminal.send_text("z")
-        assert interrupted_ahead(terminal)
-        assert [press.key for press in get_typeahead(terminal)] == ["y", "z"]
+def test_ctrl_c_is_nothing_within_and_something_again_behind_it() -> None:
+    with interrupts_ignored():
+        os.kill(os.getpid(), signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
