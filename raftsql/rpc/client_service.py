@@ -343,6 +343,9 @@ _WHY_STATUS = {
     frames.Why.BAD_REQUEST: grpc.StatusCode.INVALID_ARGUMENT,
     frames.Why.OVERLOADED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     frames.Why.TOO_STALE: grpc.StatusCode.FAILED_PRECONDITION,
+    frames.Why.CANCELLED: grpc.StatusCode.CANCELLED,
+    frames.Why.SERIALIZATION: grpc.StatusCode.ABORTED,
+    frames.Why.TRANSACTION_GONE: grpc.StatusCode.ABORTED,
 }
 
 
