@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from raftsql.server.console import schema
 from tests.console.browsing import served
 
 
@@ -47,3 +50,16 @@ async def test_a_table_that_is_long_to_count_is_not_counted(tmp_path: Path) -> N
         found = (await browser.get("/api/schema/endless")).json
         assert found["rows"] is None
         assert found["first"][0] == [1]
+
+
+async def test_a_schema_of_thousands_of_tables_is_shown_as_far_as_it_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with served(tmp_path) as node:
+        browser = await node.browser()
+        await browser.query(";".join(f"CREATE TABLE t{n:03}(a, b)" for n in range(300)))
+        found = (await browser.get("/api/schema")).json
+        assert [len(t["columns"]) for t in found["tables"]] == [2] * 300
+        assert found["truncated"] is False
+        monkeypatch.setattr(schema, "OBJECTS_MAX", 300)
+        assert (await browser.get("/api/schema")).json["truncated"] is True

@@ -55,10 +55,13 @@ async def schema(asked: Asked) -> Response:
         raise of_error(error) from error
     finally:
         await connection.close()
-    began = perf_counter()
-    found = assembled(tables, objects, columns, unique)
-    await asked.console.pace.rest(began)
-    return Answer({"tables": found, "truncated": len(tables) >= OBJECTS_MAX})
+
+    def packed() -> bytes:
+        found = assembled(tables, objects, columns, unique)
+        return cells.encode({"tables": found, "truncated": len(tables) >= OBJECTS_MAX})
+
+    # Thousands of tables take a while, which the node's loop does not have.
+    return Response(await asked.console.beside(packed), media_type=Answer.media_type)
 
 
 async def _read(connection: AsyncConnection, sql: str) -> list[Any]:
