@@ -242,7 +242,7 @@ class Session:
         """What stands after the prompts is typed; the screen has to be the block's."""
         typed = re.findall(r"^(?:raftsql\*?>|   \.\.\.) (.+)$", block.text, re.MULTILINE)
         terminal = Terminal(
-            self.environment["RAFTSQL_URL"], columns=110, lines=45, environment=self.environment,
+            self.environment["RAFTSQL_URL"], columns=96, lines=45, environment=self.environment,
             folder=self.folder,
         )  # fmt: skip
         try:
