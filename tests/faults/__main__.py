@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.faults import hunt
+from tests.faults.document import put
 from tests.faults.faults import FAULTS
 from tests.faults.networks import network
 from tests.faults.planted import PLANTED
@@ -56,6 +57,9 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--summary", type=Path, default=None, help="only tell what the reports there came to"
     )
+    parser.add_argument(
+        "--into", type=Path, default=None, help="put the tables into this document, too"
+    )
     return parser.parse_args()
 
 
@@ -63,7 +67,10 @@ def main() -> int:
     """Do what was asked for; the exit code."""
     chosen = options()
     if chosen.summary is not None:
-        print(Totals(load(chosen.summary)))
+        told = str(Totals(load(chosen.summary)))
+        print(told)
+        if chosen.into is not None:
+            put(chosen.into, "runs", told)
         return 0
     # Whoever ends this program ends its nodes, and gives its network back.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -82,8 +89,10 @@ def _hunt(chosen: argparse.Namespace) -> int:
         print(catch, flush=True)
         if catch.outcome is not None and chosen.report is not None:
             write(catch.outcome, chosen.report / catch.name.replace(" ", "-"))
-    print("\n| what | seed | found as |\n|---|---|---|")
-    print("\n".join(catch.row() for catch in catches))
+    told = "\n".join(["| what | seed | found as |\n|---|---|---|", *(c.row() for c in catches)])
+    print(f"\n{told}")
+    if chosen.into is not None:
+        put(chosen.into, "hunts", told)
     return 1 if any(catch.violation is None for catch in catches) else 0
 
 

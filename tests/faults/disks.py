@@ -36,32 +36,38 @@ class Undo:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC | os.O_CLOEXEC
         self._file = os.open(path, flags, 0o600)
         self._lock = threading.Lock()
-        self._noted: dict[int, int] = {}
-        """By inode, how many notes still mean something."""
+        self._made: dict[int, int] = {}
+        """By inode, how many changes there ever were."""
+        self._safe: dict[int, int] = {}
+        """By inode, how many of them are on the disk."""
+        self._open = 0
+        """Changes of all files that are not."""
 
     def before(self, descriptor: int, offset: int, size: int) -> None:
         """A file is about to be changed there."""
         stat = os.fstat(descriptor)
         old = os.pread(descriptor, size, offset) if offset < stat.st_size else b""
         with self._lock:
-            self._noted[stat.st_ino] = self._noted.get(stat.st_ino, 0) + 1
+            self._made[stat.st_ino] = self._made.get(stat.st_ino, 0) + 1
+            self._open += 1
             os.write(self._file, NOTE.pack(stat.st_ino, stat.st_size, offset, len(old)) + old)
 
     def marker(self, inode: int) -> int:
         """How many changes there were until now: taken before a sync begins."""
         with self._lock:
-            return self._noted.get(inode, 0)
+            return self._made.get(inode, 0)
 
     def synced(self, inode: int, marker: int) -> None:
-        """So many changes of the file are on the disk; later ones may not be."""
-        if not marker:
-            return
+        """The changes up to the marker are on the disk; later ones may not be."""
         with self._lock:
-            os.write(self._file, NOTE.pack(inode, SYNCED, marker, 0))
-            self._noted[inode] -= marker
-            if not any(self._noted.values()):
+            news = marker - self._safe.get(inode, 0)
+            if news <= 0:
+                return  # Another sync, which began later, has ended before.
+            os.write(self._file, NOTE.pack(inode, SYNCED, news, 0))
+            self._safe[inode] = marker
+            self._open -= news
+            if not self._open:
                 os.ftruncate(self._file, 0)
-                self._noted.clear()
 
 
 def lose(undo: Path, data: Path, chance: random.Random, *, everything: bool = False) -> int:

@@ -20,6 +20,7 @@ from tests.faults.node import DIARY
 
 WAIT_S: Final = 60.0
 """How long a healed node may take to be as far as the others."""
+COMPLAINT: Final = "raftsql serve:"
 PROJECT: Final = Path(__file__).parents[2]
 
 
@@ -59,9 +60,9 @@ class FaultyNodes(Nodes):
         return (self.folder / f"node{number}.log").read_text(errors="replace")
 
     def last_words(self, number: int) -> str:
-        """The last line it said: why it stopped, if it stopped by itself."""
-        lines = self.log(number).strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        """Why it stopped, if it stopped by itself; else the last line it said."""
+        lines = self.log(number).strip().splitlines() or ["it said nothing"]
+        return next((line for line in reversed(lines) if line.startswith(COMPLAINT)), lines[-1])
 
     def start(self, number: int) -> None:
         """Start, or start again, a node; its disk and clock are sound."""

@@ -76,6 +76,20 @@ def test_what_was_never_synced_goes_and_the_file_is_as_long_as_before(written: W
     assert written.path.read_bytes() == b"abc"
 
 
+def test_syncs_that_overlap_count_each_write_once(tmp_path: Path) -> None:
+    undo = Undo(tmp_path / "undo")
+    with (tmp_path / "file").open("w+b") as file:
+        inode = os.fstat(file.fileno()).st_ino
+        undo.before(file.fileno(), 0, 1)
+        first = undo.marker(inode)
+        undo.before(file.fileno(), 1, 1)
+        second = undo.marker(inode)
+        undo.before(file.fileno(), 2, 1)
+        undo.synced(inode, second)
+        undo.synced(inode, first)
+    assert lose(tmp_path / "undo", tmp_path, Always()) == 1
+
+
 def test_a_write_during_a_sync_is_not_synced_by_it(written: Written) -> None:
     written.write(0, b"abc")
     undo, inode = written._undo, written._inode

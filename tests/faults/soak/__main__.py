@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.nodes import Nodes
+from tests.faults.document import put
 from tests.faults.results import commit, machine
 from tests.faults.soak.flat import Bound, Points, Verdict, judge
 from tests.faults.soak.leaks import LEAKS
@@ -50,6 +51,9 @@ def options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, default=Path("build/soak.json"))
     parser.add_argument("--plot", type=Path, default=None, help="write a picture there, as SVG")
     parser.add_argument("--tell", action="store_true", help="only tell what the JSON file holds")
+    parser.add_argument(
+        "--into", type=Path, default=None, help="put the table into this document, too"
+    )
     return parser.parse_args()
 
 
@@ -158,6 +162,8 @@ def main() -> int:
         chosen.json.write_text(json.dumps(kept) + "\n")
     kept = json.loads(chosen.json.read_text())
     print(told(kept))
+    if chosen.into is not None:
+        put(chosen.into, "soak", told(kept))
     if chosen.plot is not None:
         title = f"{kept['minutes']:g} minutes at {kept['rate']:g} operations a second, three nodes"
         chosen.plot.write_text(picture(title, panels(kept)))
