@@ -37,9 +37,11 @@ export const doorbell = new EventTarget();
 export async function send(method, path, body, signal) {
   /** @type {Record<string, string>} */
   const headers = {};
-  // A page of another origin can't set this header unless it is allowed to, and it is not.
-  if (method !== 'GET') headers['X-Raftsql-Console'] = '1';
-  if (method === 'POST') headers['Content-Type'] = 'application/json';
+  if (method !== 'GET') {
+    // A page of another origin can't set this header unless it is allowed to, and it is not.
+    headers['X-Raftsql-Console'] = '1';
+    headers['Content-Type'] = 'application/json';
+  }
   let response;
   try {
     response = await fetch(`api/${path}`, {

@@ -22,7 +22,7 @@ export function brief(cell) {
     const cut = hex.length > HEX_SHOWN_MAX || 2 * cell.length > hex.length;
     return { text: `x'${hex.slice(0, HEX_SHOWN_MAX)}${cut ? '…' : ''}' ${bytes(cell.length)}`, kind: 'blob' };
   }
-  return { text: `${line(cell.text)} (${count(cell.length)} characters)`, kind: 'text' };
+  return { text: `${count(cell.length)} characters: ${line(cell.text)}`, kind: 'text' };
 }
 
 /** @param {string} text */

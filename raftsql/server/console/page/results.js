@@ -21,6 +21,7 @@ export class Results {
     this.letters = 0;
     this.statements = 0;
     this.changes = 0;
+    this.cancelling = false;
     this.summary = h('p', { class: 'summary', role: 'status', 'aria-live': 'polite' });
     this.progress = h('p', { class: 'progress', 'aria-hidden': 'true' });
     this.trouble = h('div', { class: 'result-trouble', role: 'alert' });
@@ -38,6 +39,7 @@ export class Results {
     this.letters = 0;
     this.statements = 0;
     this.changes = 0;
+    this.cancelling = false;
     this.began = performance.now();
     fill(this.trouble);
     fill(this.chips);
@@ -50,7 +52,7 @@ export class Results {
   /** How far it is. */
   tick() {
     const rows = this.rows ? ` · ${many(this.rows, 'row')}` : '';
-    say(this.progress, `running ${((performance.now() - (this.began ?? 0)) / 1000).toFixed(1)} s${rows}`);
+    say(this.progress, `${this.cancelling ? 'cancelling' : 'running'} ${((performance.now() - (this.began ?? 0)) / 1000).toFixed(1)} s${rows}`);
   }
 
   /** Whether there is no room for more. */

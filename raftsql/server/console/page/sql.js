@@ -26,7 +26,7 @@ const LEVELS = {
   stale: 'what this node has',
 };
 /** How long a cancelled statement may take to say so. */
-const CANCEL_MS = 3000;
+const CANCEL_MS = 15_000;
 const TIMEOUT_SECONDS = 3600;
 /** How a problem begins, by its kind; the rest is the node's own sentence. @type {Record<string, string>} */
 const KINDS = {
@@ -256,6 +256,8 @@ export class SqlView {
     if (running === null) return;
     running.cancelled = true;
     this.stop.disabled = true;
+    this.results.cancelling = true;
+    this.results.tick();
     ask('DELETE', `query/${running.id}`).catch(() => running.controller.abort());
     setTimeout(() => running.controller.abort(), CANCEL_MS);
   }
@@ -265,8 +267,8 @@ export class SqlView {
     const { trouble } = this.results;
     const refused = error instanceof Refused ? error : null;
     const kind = KINDS[refused?.kind ?? 'gone'] ?? 'error';
-    fill(trouble, h('p', {}, h('span', { class: 'kind' }, kind),
-      error instanceof DOMException ? 'the node did not say in time that it stopped' : words(error),
+    fill(trouble, h('p', {}, h('span', { class: 'kind' }, kind), ' ',
+      error instanceof DOMException ? 'the node did not say in time that it stopped' : words(error), ' ',
       refused === null || refused.start === null ? null : this.placeOf(refused, sql, before)),
     refused?.hint ? h('p', { class: 'hint' }, refused.hint) : null,
     error instanceof Gone ? h('p', { class: 'hint' }, 'If it was a write, look at the data before you run it again.') : null);

@@ -4,11 +4,13 @@
  * the words that decide it marked, and what to write instead.
  */
 
-import { ask } from './api.js';
+import { ask, Gone, Refused } from './api.js';
 import { fill, h } from './dom.js';
 import { units } from './tokens.js';
 
 const PAUSE_MS = 350;
+/** A node that is busy or away is asked again. */
+const AGAIN_MS = 2000;
 /** A longer text is judged when it runs. */
 const JUDGED_MAX = 50_000;
 const SHOWN_MAX = 6;
@@ -26,9 +28,9 @@ export class Verdict {
   }
 
   /** The text has changed: judge it when the typing rests. */
-  soon() {
+  soon(ms = PAUSE_MS) {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.judge(), PAUSE_MS);
+    this.timer = setTimeout(() => this.judge(), ms);
   }
 
   async judge() {
@@ -37,8 +39,10 @@ export class Verdict {
     try {
       const { statements } = await ask('POST', 'check', { sql });
       if (sql === this.editor.text) this.show(sql, statements);
-    } catch {
+    } catch (error) {
+      if (sql !== this.editor.text) return undefined;
       this.show(sql, []);
+      if (error instanceof Gone || (error instanceof Refused && error.status >= 429)) this.soon(AGAIN_MS);
     }
     return undefined;
   }
