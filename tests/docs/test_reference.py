@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from raftsql.rpc import client_service
 from raftsql_driver.errors import Error
 from raftsql_shell.commands import registry
 from tests.docs.markdown import ROOT
@@ -54,3 +55,10 @@ def test_ratios_are_those_that_were_measured(page: str) -> None:
     """`make configuration` takes them from docs/performance.md."""
     rows = gencomparison.PAGES[page]
     assert gencomparison.written(page, rows) == (ROOT / page).read_text(encoding="utf-8")
+
+
+def test_every_status_of_a_unary_call_is_told() -> None:
+    page = (ROOT / "docs" / "protocol.md").read_text(encoding="utf-8")
+    known = {*client_service._WHY_STATUS.values(), *client_service._STATUS.values()}
+    assert len(known) > 6
+    assert [status.name for status in known if f"`{status.name}`" not in page] == []
