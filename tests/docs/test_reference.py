@@ -7,7 +7,9 @@ import re
 import pytest
 
 from raftsql.rpc import client_service
+from raftsql.server import cli
 from raftsql_driver.errors import Error
+from raftsql_shell import options
 from raftsql_shell.commands import registry
 from tests.docs.markdown import ROOT
 from tools import gencomparison, genreference
@@ -62,3 +64,8 @@ def test_every_status_of_a_unary_call_is_told() -> None:
     known = {*client_service._WHY_STATUS.values(), *client_service._STATUS.values()}
     assert len(known) > 6
     assert [status.name for status in known if f"`{status.name}`" not in page] == []
+
+
+def test_the_shells_help_names_all_other_commands() -> None:
+    _, _, told = options.EPILOG.partition("Other commands of raftsql:")
+    assert [name for name in cli.COMMANDS if not re.search(rf"\b{name}\b", told)] == []
