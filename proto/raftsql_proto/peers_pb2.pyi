@@ -39,12 +39,14 @@ class PeerVerdict(_message.Message):
     def __init__(self, accepted: bool = ..., reason: _Optional[str] = ..., identity: _Optional[str] = ..., removed: bool = ...) -> None: ...
 
 class PeerBatch(_message.Message):
-    __slots__ = ("hello", "messages")
+    __slots__ = ("hello", "messages", "check")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    CHECK_FIELD_NUMBER: _ClassVar[int]
     hello: PeerHello
     messages: _containers.RepeatedCompositeFieldContainer[PeerMessage]
-    def __init__(self, hello: _Optional[_Union[PeerHello, _Mapping]] = ..., messages: _Optional[_Iterable[_Union[PeerMessage, _Mapping]]] = ...) -> None: ...
+    check: int
+    def __init__(self, hello: _Optional[_Union[PeerHello, _Mapping]] = ..., messages: _Optional[_Iterable[_Union[PeerMessage, _Mapping]]] = ..., check: _Optional[int] = ...) -> None: ...
 
 class PeerMessage(_message.Message):
     __slots__ = ("term", "append", "append_accepted", "append_rejected", "heartbeat", "heartbeat_reply", "vote_request", "vote_reply", "timeout_now", "read_index_request", "read_index_reply", "removed")

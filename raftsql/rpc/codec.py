@@ -4,16 +4,20 @@ Who speaks to whom, and in which cluster, is said once, when a stream opens; a m
 repeat it. The payloads of entries are handed on as they are. Entries go as runs that share term and
 kind, so that a thousand of them cost one loop and two calls, and the bytes made for one follower
 are used again for the next.
+
+A batch carries a checksum of its bytes. What an acknowledgement stands for must not be what a
+cable, a driver or a proxy made of an entry: the journal's own checksums would only keep it so.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import count, repeat
 from typing import Any, assert_never
 
 import msgspec
+from crc32c import crc32c
 from google.protobuf.message import DecodeError
 
 from raftsql.raft.messages import (
@@ -51,6 +55,17 @@ class Undecodable(Exception):
     """These bytes are not what a peer of this release sends; the stream they came on must end."""
 
 
+_CHECK_TAG = b"\x1d"
+"""Protobuf's tag of PeerBatch.check: field 3, four bytes."""
+_CHECK_BYTES = 5
+
+
+def joined(batches: Iterable[bytes]) -> bytes:
+    """One batch of several, with its checksum."""
+    data = b"".join(batches)
+    return data + _CHECK_TAG + crc32c(data).to_bytes(4, "little")
+
+
 class Encoder:
     """Makes the bytes of messages, and remembers those of the newest ranges of entries."""
 
@@ -60,7 +75,7 @@ class Encoder:
         self._ranges_bytes = 0
 
     def encode(self, message: Message) -> bytes:
-        """A PeerBatch of one message; joined with others (`b"".join`) it is a batch of them all."""
+        """A PeerBatch of one message; `joined` with others it is a batch of them all."""
         batch = wire.PeerBatch()
         self._fill(batch.messages.add(), message)
         return batch.SerializeToString()
@@ -161,8 +176,11 @@ def encode_entries(entries: Sequence[Entry]) -> bytes:
 
 def decode(data: bytes, *, cluster: int, source: NodeId, target: NodeId) -> list[Envelope]:
     """The envelopes of a PeerBatch, or Undecodable."""
+    checked = memoryview(data)[:-_CHECK_BYTES]
     try:
         batch = wire.PeerBatch.FromString(data)
+        if data[-_CHECK_BYTES:-4] != _CHECK_TAG or batch.check != crc32c(checked):
+            raise Undecodable("the batch is damaged: its checksum is of other bytes")
         return [Envelope(cluster, source, target, _message(message)) for message in batch.messages]
     except (DecodeError, msgspec.MsgspecError) as error:
         raise Undecodable(f"the batch is damaged: {error}") from error

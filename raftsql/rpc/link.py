@@ -15,7 +15,7 @@ from raftsql.raft.messages import Append, Message, NodeId, VoteReply, VoteReques
 from raftsql.rpc import eager
 from raftsql.rpc.breaks import StreamBroken, stream_breaks
 from raftsql.rpc.channels import Reach, reach
-from raftsql.rpc.codec import Encoder
+from raftsql.rpc.codec import Encoder, joined
 from raftsql.rpc.peers import Me, another_directory
 from raftsql_proto import peers_pb2 as wire
 
@@ -128,7 +128,7 @@ class Link:
                 batch.append(waiting.popleft()[0])
                 size += len(batch[-1])
             self._waiting_bytes -= size
-        return batch[0] if len(batch) == 1 else b"".join(batch)
+        return joined(batch)
 
     def _make_room(self, count_max: int) -> None:
         """Drop the oldest half, but no votes: they are few, and an election waits for them."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from raftsql.raft import messages as m
 from raftsql.rpc import codec
-from raftsql.rpc.codec import Encoder, Undecodable, decode
+from raftsql.rpc.codec import Encoder, Undecodable, decode, joined
 from raftsql_proto import peers_pb2 as wire
 
 NUMBERS = st.integers(min_value=0, max_value=2**63 - 1)
@@ -44,7 +44,7 @@ OTHERS: dict[type[m.Message], st.SearchStrategy[m.Message]] = {
 
 def across(encoder: Encoder, sent: list[m.Message]) -> list[m.Message]:
     """What arrives at node 2 of what node 1 sends, with its entries as a list."""
-    data = b"".join(encoder.encode(message) for message in sent)
+    data = joined(encoder.encode(message) for message in sent)
     arrived = decode(data, cluster=7, source=1, target=2)
     assert all((e.cluster, e.source, e.target) == (7, 1, 2) for e in arrived)
     return [
@@ -133,7 +133,7 @@ def test_a_snapshot_is_not_a_message() -> None:
 def batch_with(entries: bytes) -> bytes:
     batch = wire.PeerBatch()
     batch.messages.add(term=1).append.entries = entries
-    return batch.SerializeToString()
+    return joined([batch.SerializeToString()])
 
 
 @pytest.mark.parametrize(
@@ -149,9 +149,13 @@ def batch_with(entries: bytes) -> bytes:
         ),
         pytest.param(
             # Field 99 of a PeerMessage: a kind that some later release may have.
-            wire.PeerBatch(
-                messages=[wire.PeerMessage.FromString(b"\x08\x01\x9a\x06\x00")]
-            ).SerializeToString(),
+            joined(
+                [
+                    wire.PeerBatch(
+                        messages=[wire.PeerMessage.FromString(b"\x08\x01\x9a\x06\x00")]
+                    ).SerializeToString()
+                ]
+            ),
             "a message of a kind that this release does not know",
             id="a newer kind of message",
         ),
@@ -168,3 +172,19 @@ def test_any_bytes_are_decoded_or_refused(data: bytes) -> None:
         decode(data, cluster=7, source=1, target=2)
     except Undecodable:
         return
+
+
+def test_any_bit_that_flips_on_its_way_is_found() -> None:
+    prev = m.Position(index=4, term=2)
+    entries = [m.Entry(3, 5, m.EntryKind.COMMAND, b"rows"), m.Entry(3, 6, m.EntryKind.NOOP, b"")]
+    messages = [m.Append(3, prev, entries, 5, 9), m.Heartbeat(3, 5, 9)]
+    sent = joined(map(Encoder().encode, messages))
+    assert len(decode(sent, cluster=7, source=1, target=2)) == 2
+    for bit in range(len(sent) * 8):
+        spoilt = bytearray(sent)
+        spoilt[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(Undecodable):
+            decode(bytes(spoilt), cluster=7, source=1, target=2)
+    for length in range(len(sent)):
+        with pytest.raises(Undecodable):
+            decode(sent[:length], cluster=7, source=1, target=2)
