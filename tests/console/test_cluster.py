@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.console.browsing import Browser
+from tests.console.browsing import Browser, leave_all
 from tests.operations.nodes import Nodes, free_ports
 
 pytestmark = pytest.mark.e2e
@@ -42,6 +42,12 @@ class Consoles(Nodes):
 def nodes(tmp_path: Path) -> Iterator[Consoles]:
     with Consoles(tmp_path / "nodes", 3) as found:
         yield found
+
+
+@pytest.fixture(autouse=True)
+async def _leaving() -> AsyncIterator[None]:
+    yield
+    leave_all()
 
 
 async def pictures(browser: Browser, seen: list[tuple[float, str, Any]]) -> None:

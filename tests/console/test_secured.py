@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.console.browsing import Browser
+from tests.console.browsing import Browser, leave_all
 from tests.operations.nodes import free_ports
 from tests.security.secured import PASSWORDS, Secured
 
@@ -39,6 +39,12 @@ def consoles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consoles]:
         yield made.start().people()
     finally:
         made.stop()
+
+
+@pytest.fixture(autouse=True)
+async def _leaving() -> AsyncIterator[None]:
+    yield
+    leave_all()
 
 
 async def test_every_member_is_seen_from_every_node(consoles: Consoles) -> None:
