@@ -104,6 +104,8 @@ class Hello(msgspec.Struct, array_like=True, frozen=True, tag=0):
     cluster has no users."""
     forwarded: bool = False
     """A node speaks, for clients of its own: never forward again."""
+    node: Number = 0
+    """Which node that is."""
 
 
 class Run(msgspec.Struct, array_like=True, tag=1):

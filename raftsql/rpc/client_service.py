@@ -21,6 +21,7 @@ from raftsql.rpc.client_stream import ClientStream
 from raftsql.rpc.door import Door
 from raftsql.rpc.forwarding import Forwardable, Upstream
 from raftsql.rpc.gate import CALLER, Caller, Denied, Gate
+from raftsql.rpc.silence import LOOK_SECONDS, is_silent
 from raftsql.rpc.tally import Tally, client_called
 from raftsql.rpc.tokens import TOKEN_SECONDS
 from raftsql.sql.classify import StatementKind
@@ -60,12 +61,14 @@ class ClientService(ClientServicer):
         self._upstream: Upstream | None = None
         self._roads = PLAIN
         self._sweeper: asyncio.TimerHandle | None = None
+        self._looker: asyncio.TimerHandle | None = None
 
     def attach(self, runner: Runner, roads: Roads = PLAIN) -> None:
         """The node belongs to a cluster: serve clients from its replica."""
         self._runner = runner
         self._roads = roads
         self._sweep()
+        self._look()
 
     @property
     def runner(self) -> Runner:
@@ -83,6 +86,18 @@ class ClientService(ClientServicer):
         for stream in self.streams:
             stream.expire(self.runner.node.now)
         self._sweeper = self.runner.loop.call_later(EXPIRE_SECONDS, self._sweep)
+
+    def _look(self) -> None:
+        self.let_go_of_the_silent()
+        self._looker = self.runner.loop.call_later(LOOK_SECONDS, self._look)
+
+    def let_go_of_the_silent(self) -> None:
+        """End the streams of nodes that were not heard, now and when last looked at."""
+        for stream in self.streams:
+            if stream.node and stream.watched.is_lost(
+                silent=is_silent(self.runner.node, stream.node)
+            ):
+                stream.abandoned.set()
 
     # What streams ask.
 
@@ -121,7 +136,11 @@ class ClientService(ClientServicer):
             if self._upstream is not None:
                 self._upstream.close()
             self._upstream = Upstream(
-                address, self._upstream_lost, self._roads, self.gate.own_token
+                address,
+                self._upstream_lost,
+                self._roads,
+                self.gate.own_token,
+                self.runner.node.id,
             )
         self._upstream.forward(client.standing.vouched(frame), client)
         return True
@@ -147,8 +166,9 @@ class ClientService(ClientServicer):
 
     def close(self) -> None:
         """Serve no more."""
-        if self._sweeper is not None:
-            self._sweeper.cancel()
+        for timer in (self._sweeper, self._looker):
+            if timer is not None:
+                timer.cancel()
         if self._upstream is not None:
             self._upstream.close()
         self.door.close()
@@ -168,6 +188,7 @@ class ClientService(ClientServicer):
         tasks = [
             asyncio.create_task(self._read_from(stream, context, peer)),
             asyncio.create_task(stream.outbox.overflowed.wait()),
+            asyncio.create_task(stream.abandoned.wait()),
             writing,
         ]
         try:

@@ -6,6 +6,7 @@ not yet answered. When the stream ends, all of that ends too.
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, assert_never
@@ -16,8 +17,10 @@ from raftsql.cluster.requests import Read, Write
 from raftsql.cluster.transactions import Step, Transaction
 from raftsql.database.reader import Mine
 from raftsql.database.readers import Rest
+from raftsql.raft.messages import NOBODY
 from raftsql.rpc.door import LONG_BYTES, Ask, settings_of
 from raftsql.rpc.replies import FAILED_TAG, Outbox, StreamReply
+from raftsql.rpc.silence import Watched
 from raftsql.rpc.standing import Standing
 from raftsql.rpc.tally import READ, STEP, WRITE, Asked, Client, Kind, Outcome, Request
 from raftsql.sql.classify import StatementKind, Verb
@@ -65,6 +68,11 @@ class ClientStream:
         self.outbox = Outbox(service.tally.settle)
         self.standing = Standing(service.gate, service.runner)
         self.forwarded = False
+        self.node = NOBODY
+        """The node that speaks for clients of its own, where one does."""
+        self.watched = Watched()
+        self.abandoned = asyncio.Event()
+        """Set when that node is not heard any more: what it holds is let go."""
         self._open: dict[int, Asked] = {}
         self.client = Client()
         """Who greeted."""
@@ -241,6 +249,7 @@ class ClientStream:
 
     def _greet(self, hello: frames.Hello) -> None:
         self.forwarded = hello.forwarded
+        self.node = hello.node if hello.forwarded else NOBODY
         self.outbox.put(self.service.welcome(self.standing.caller))
 
     def _check_open(self, frame: _Asking) -> None:

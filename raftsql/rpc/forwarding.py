@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import grpc
 import msgspec
 
+from raftsql.raft.messages import NOBODY, NodeId
 from raftsql.rpc.breaks import StreamBroken, stream_breaks
 from raftsql.rpc.channels import PLAIN, Roads
 from raftsql.sql.commands import Why
@@ -43,11 +44,13 @@ class Upstream:
         lost: Callable[[Upstream], None],
         roads: Roads = PLAIN,
         token: Callable[[], str] = str,
+        node: NodeId = NOBODY,
     ) -> None:
-        """`lost` is called when the stream has ended."""
+        """`lost` is called when the stream has ended; `node` is the one that passes on."""
         self.address = address
         self._roads = roads
         self._token = token
+        self._node = node
         self._lost = lost
         self._waiting: list[Forwardable | frames.Release] = []
         self._numbers: dict[tuple[int, int], int] = {}
@@ -56,6 +59,8 @@ class Upstream:
         self._pending: dict[int, tuple[ClientStream, int]] = {}
         self._transactions: dict[tuple[int, int], int] = {}
         """This stream's number of each client's transaction."""
+        self._within: dict[int, int] = {}
+        """By a statement that waits for an answer, the transaction that it is a part of."""
         self._number = 0
         self.lives = True
         """Whether the stream has not ended, and what the leader holds for it is still there."""
@@ -79,6 +84,8 @@ class Upstream:
             changes["transaction"] = self._transactions.setdefault(key, self._number)
             if not isinstance(frame, frames.Run):
                 self._transactions.pop(key, None)
+            elif frame.id:
+                self._within[self._number] = changes["transaction"]
         self._waiting.append(msgspec.structs.replace(frame, **changes))
         self._ready.set()
 
@@ -107,12 +114,19 @@ class Upstream:
 
     def doubt(self) -> None:
         """The leader is not heard any more, though the stream has not broken: whoever waits may
-        ask another node, which perhaps hears it. The stream stays, with its transactions."""
+        ask another node, which perhaps hears it. The stream stays, and transactions of which nobody
+        waits for anything; the others are over for their clients, and so they must be there."""
+        over = set(self._within.values())
+        for number in over:
+            self._waiting.append(frames.Rollback(0, number))
+            self._ready.set()
+        self._transactions = {k: n for k, n in self._transactions.items() if n not in over}
         self._give_up("this node does not hear the leader any more")
 
     def _give_up(self, reason: str) -> None:
         pending, self._pending = self._pending, {}
         self._numbers.clear()
+        self._within.clear()
         for client, request in pending.values():
             client.refuse(request, Why.UNKNOWN, reason)
 
@@ -120,7 +134,11 @@ class Upstream:
         async with self._roads.to(self.address) as channel:
             call = ClientStub(channel).Connect()
             hello = frames.Hello(
-                frames.PROTOCOL, "a node of the cluster", self._token(), forwarded=True
+                frames.PROTOCOL,
+                "a node of the cluster",
+                self._token(),
+                forwarded=True,
+                node=self._node,
             )
             await call.write(client_pb2.Frames(batch=frames.encode([hello])))
             writer = asyncio.create_task(self._write(call))
@@ -144,6 +162,7 @@ class Upstream:
         if isinstance(frame, frames.Welcome | frames.Leader):
             return
         client, request = self._pending.pop(frame.id, (None, 0))
+        self._within.pop(frame.id, None)
         if client is not None:
             self._numbers.pop((id(client), request), None)
             client.pass_back(request, msgspec.structs.replace(frame, id=request), self)

@@ -11,8 +11,11 @@ import grpc
 import grpc.aio
 import pytest
 
+from raftsql.raft.leader import Leader
+from raftsql.raft.progress import Progress
 from raftsql.rpc import client_service, replies
 from raftsql.rpc.client_service import ClientService
+from raftsql.rpc.silence import LOOKS
 from raftsql_proto import client_pb2, frames
 from raftsql_proto.frames import Statement, encode
 from tests.cluster.running import Alone, running
@@ -117,6 +120,27 @@ async def test_every_client_hears_of_a_new_leader(service: ClientService) -> Non
     assert told == frames.Leader("n1:1", {1: "n1:1"})
     wire.hang_up()
     await ended(call)
+
+
+async def test_what_a_silent_node_holds_for_its_clients_is_let_go(
+    node: Alone, service: ClientService
+) -> None:
+    wire: Any = Wire()
+    call = asyncio.create_task(service.Connect(None, wire))
+    wire.send(frames.Hello(frames.PROTOCOL, forwarded=True, node=2))
+    assert isinstance(await wire.next(), frames.Welcome)
+    wire.send(run(1, "INSERT INTO t VALUES (1)", transaction=1))
+    assert (await wire.next()).id == 1
+    role = node.runner.node.role
+    assert isinstance(role, Leader)
+    role.progress[2] = Progress(next_index=1, heard_at=node.runner.node.now - 60_000)
+    for _ in range(LOOKS):
+        service.let_go_of_the_silent()
+    del role.progress[2]  # It is no member, really.
+    await ended(call)
+    # Nobody holds the writer any more, and nothing was written.
+    await node.write("INSERT INTO t VALUES (2)")
+    assert await node.rows("SELECT x FROM t") == [[2]]
 
 
 @pytest.mark.parametrize(

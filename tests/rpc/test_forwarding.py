@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -139,6 +139,26 @@ async def test_who_waits_for_a_silent_leader_is_told_that_nobody_knows(start: St
     again = (await leader.has_heard(3))[-1]
     await leader.say(result(again.id))
     assert [number for number, _ in await client.has_back(2)] == [7, 8], "the late one is dropped"
+
+
+async def test_a_transaction_whose_client_was_told_so_is_over_at_the_leader_too(
+    start: Start,
+) -> None:
+    leader, upstream = await start()
+    waits, idles = cast(Any, Client()), cast(Any, Client())
+    upstream.forward(run(1, transaction=5), waits)
+    upstream.forward(run(1, transaction=6), idles)
+    _, first, second = await leader.has_heard(3)
+    await leader.say(result(second.id))
+    await idles.has_back(1)
+    upstream.doubt()
+    assert await waits.has_back(1) == [(1, Why.UNKNOWN)]
+    upstream.forward(run(2, transaction=6), idles)
+    upstream.forward(run(2, transaction=5), waits)
+    rollback, again, anew = (await leader.has_heard(6))[3:]
+    assert rollback == frames.Rollback(0, first.transaction)
+    assert again.transaction == second.transaction, "nobody waited for anything of this one"
+    assert anew.transaction != first.transaction
 
 
 async def test_a_transaction_keeps_its_number_until_it_ends(start: Start) -> None:
