@@ -12,7 +12,7 @@ from tests.faults.planted import PLANTED
 from tests.faults.run import Outcome, Run
 
 SECONDS: Final = 12.0
-SEEDS_MAX: Final = 6
+SEEDS_MAX: Final = 12
 WORDS_MAX: Final = 100
 
 
