@@ -67,7 +67,9 @@ async function refusal(response, path) {
   } catch {
     // Not ours: a proxy's page, perhaps. Its status is all there is to say.
   }
-  if (response.status === 401 && path !== 'login') doorbell.dispatchEvent(new Event('expired'));
+  // Whoever asks for a login, or who they are, knows what to do with the answer.
+  const own = path === 'login' || path === 'me';
+  if (response.status === 401 && !own) doorbell.dispatchEvent(new Event('expired'));
   return new Refused(response.status, told);
 }
 

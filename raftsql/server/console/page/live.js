@@ -6,7 +6,7 @@
  * stream ends, it asks why: an expired login rings the doorbell, anything else is tried again.
  */
 
-import { ask, Refused } from './api.js';
+import { ask, doorbell, Refused } from './api.js';
 
 /**
  * @typedef {object} Member
@@ -97,8 +97,12 @@ export class Live extends EventTarget {
     try {
       await ask('GET', 'me', undefined, AbortSignal.timeout(SILENCE_MS));
     } catch (error) {
-      // The doorbell has rung; whoever answers it starts this again.
-      if (error instanceof Refused && error.status === 401) return this.stop();
+      if (error instanceof Refused && error.status === 401) {
+        // Whoever answers it starts this again.
+        this.stop();
+        doorbell.dispatchEvent(new Event('expired'));
+        return;
+      }
     }
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.wanted && this.source === null && this.start(), this.pause);

@@ -32,6 +32,7 @@ const live = new Live();
 let me;
 /** @type {View[]} */
 let views = [];
+let renewing = false;
 
 async function start() {
   me = await whoami((text) => fill(main, h('p', { class: 'empty' }, text)));
@@ -121,8 +122,11 @@ async function logout() {
 
 /** The login is over: ask anew, and go on where we were, if it is the same person. */
 async function expired() {
+  if (renewing) return;
+  renewing = true;
   live.stop();
-  const again = await login('Your login has expired. What you typed is still here.', me.user ?? '');
+  const again = await renewed();
+  renewing = false;
   if (again.user !== me.user) {
     sessionStorage.clear();
     location.reload();
@@ -130,6 +134,15 @@ async function expired() {
   }
   me = again;
   live.start();
+}
+
+/** Where nobody has to log in, asking is enough: the node has started anew, and knows no session. */
+async function renewed() {
+  try {
+    return await ask('GET', 'me');
+  } catch {
+    return login('Your login has expired. What you typed is still here.', me.user ?? '');
+  }
 }
 
 function leap() {

@@ -45,10 +45,15 @@ export class Timeline {
 
   draw() {
     fill(this.element, this.known.map(({ at_ms, kind, text }) =>
-      h('li', { 'data-kind': kind }, icon(kind),
+      h('li', { 'data-kind': over(kind, text) }, icon(kind),
         h('time', { datetime: new Date(at_ms).toISOString(), title: new Date(at_ms).toLocaleString() },
           clock(at_ms)),
         h('span', {}, text))),
     this.known.length ? null : h('li', { class: 'empty' }, 'Nothing yet: elections, members, snapshots and alarms are told here.'));
   }
+}
+
+/** An alarm that is over is no alarm. @param {string} kind @param {string} text */
+function over(kind, text) {
+  return kind === 'alarm' && text.startsWith('over: ') ? 'over' : kind;
 }

@@ -55,12 +55,11 @@ export class Verdict {
       kind: verdict === 'refused' ? 'refused' : 'pinned',
     })));
     const worst = ['refused', 'pinned', 'pure'].find((each) => statements.some(({ verdict }) => verdict === each));
-    this.element.className = `verdict ${worst ?? ''}`;
     fill(this.element,
       found.slice(0, SHOWN_MAX).map(({ verdict, word }) => h('p', {},
-        h('b', {}, verdict), h('code', {}, word.text.slice(0, 80)), ` ${sentence(word)}`)),
+        h('b', { class: verdict }, verdict), h('code', {}, word.text.slice(0, 80)), ` ${sentence(word)}`)),
       found.length > SHOWN_MAX ? h('p', {}, `and ${found.length - SHOWN_MAX} more`) : null,
-      found.length === 0 && worst ? h('p', {}, h('b', {}, worst), PLAIN[worst] ?? '') : null);
+      found.length === 0 && worst ? h('p', {}, h('b', { class: worst }, worst), PLAIN[worst] ?? '') : null);
   }
 }
 
