@@ -34,7 +34,7 @@ export class Plot {
     this.drawing = svg('svg', {
       viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: 'none', role: 'img',
       'aria-label': `${title}, the last minutes`,
-    }, svg('path', { class: 'grid', d: `M0 1H${WIDTH}M0 ${HEIGHT / 2}H${WIDTH}` }),
+    }, svg('path', { class: 'rules', d: `M0 1H${WIDTH}M0 ${HEIGHT / 2}H${WIDTH}` }),
     this.area, [...this.lines].reverse(), this.hair);
     this.element = h('figure', { class: 'plot' },
       h('figcaption', {}, h('span', { class: 'title' }, title),
