@@ -30,7 +30,7 @@ class Totals:
         violations = sum(len(result.violations) for result in results)
         lines = [
             f"{len(results)} rounds, {minutes:.1f} minutes under load, {operations} operations, "
-            f"{faults} faults, {violations} violations",
+            f"{faults} faults, {violations} violations ({', '.join(self._places())})",
             "",
             *self._rounds(),
             "",
@@ -39,6 +39,10 @@ class Totals:
             *self._faults(),
         ]
         return "\n".join(lines)
+
+    def _places(self) -> list[str]:
+        """Where, and of which commit, it all was."""
+        return sorted({f"{one.machine}, commit {one.commit}" for one in self.results})
 
     def _rounds(self) -> list[str]:
         lines = [
