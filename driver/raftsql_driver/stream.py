@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import re
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -21,6 +20,7 @@ from raftsql_driver.calls import credentials
 from raftsql_driver.errors import AuthenticationFailed, InterfaceError, Unavailable
 from raftsql_driver.flows import Lost, next_id
 from raftsql_driver.refusals import of_refused
+from raftsql_driver.unreachable import hint, plain
 from raftsql_proto.client_pb2 import Frames
 from raftsql_proto.client_pb2_grpc import ClientStub
 from raftsql_proto.frames import (
@@ -257,19 +257,6 @@ async def _reason(call: Any, error: Exception | None) -> str:
     return plain(details) or f"the node ended the stream ({code.name})"
 
 
-_WRAPPING: Final = re.compile(
-    r".*last error: |[A-Z_]+: ipv[46]:\S+: |Failed to connect to remote host: "
-    r"|errors resolving .*lookup failed for \S+ (?=.*\]$)",
-    re.DOTALL,
-)
-
-
-def plain(details: str) -> str:
-    """gRPC's words for why a node can't be reached, without its own layers around them."""
-    bare = _WRAPPING.sub("", details)
-    return bare if len(bare) == len(details) else bare.rstrip("]")
-
-
 async def open_stream(
     node: str, address: Address, patience_s: float = 60.0, token: str = ""
 ) -> Stream:
@@ -308,9 +295,9 @@ async def _shake_hands(call: Any, node: str, address: Address, token: str) -> We
         await call.write(Frames(batch=encode([hello])))
         message = await call.read()
     except (grpc.RpcError, asyncio.InvalidStateError) as error:
-        raise await _unwelcome(call, node, error) from error
+        raise await _unwelcome(call, node, address, error) from error
     if message is grpc.aio.EOF:
-        raise await _unwelcome(call, node, None)
+        raise await _unwelcome(call, node, address, None)
     try:
         first = decode_server_frames(message.batch)[0]
     except (ValueError, IndexError) as error:
@@ -330,8 +317,10 @@ async def _shake_hands(call: Any, node: str, address: Address, token: str) -> We
     return first
 
 
-async def _unwelcome(call: Any, node: str, error: Exception | None) -> Exception:
-    reason = f"{node}: {await _reason(call, error)}"
+async def _unwelcome(call: Any, node: str, address: Address, error: Exception | None) -> Exception:
+    said = await _reason(call, error)
+    meant = hint(said, tls=address.tls)
+    reason = f"{node}: {said}" + (f" ({meant})" if meant else "")
     code = error.code() if isinstance(error, grpc.aio.AioRpcError) else await call.code()
     if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
         return AuthenticationFailed(reason)

@@ -11,7 +11,8 @@ from typing import Any
 
 import grpc
 
-from raftsql.server.places import BadUrl, Place, opened, places
+from raftsql.server.places import BadUrl, Place, opened, places, way_to
+from raftsql_driver.unreachable import hint
 from raftsql_proto import admin_pb2
 from raftsql_proto.admin_pb2_grpc import AdminStub
 
@@ -49,8 +50,14 @@ def call(
         except grpc.RpcError as error:
             code = error.code()
             if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                raise Unreachable(f"no answer from {address}: is a node running there?") from error
+                raise silent(address, error) from error
             raise NotDone(error.details() or str(code)) from error
+
+
+def silent(address: str, error: grpc.RpcError) -> Unreachable:
+    """That a node did not answer, and what is probably wrong."""
+    meant = hint(error.details() or "", tls=way_to(address).tls)
+    return Unreachable(f"no answer from {address}: {meant or 'is a node running there?'}")
 
 
 def status(address: str, *, timeout: float = 5.0) -> str:
@@ -95,7 +102,7 @@ def ask_first(name: str, url: str, ask: Callable[[Place], None]) -> int:
         except NotDone as error:
             print(f"raftsql {name}: {error}", file=sys.stderr)
             return 1
-    if len(asked) > 1:
+    if len(asked) > 1 and problem.endswith("is a node running there?"):
         problem = f"no answer from {', '.join(asked)}: are nodes running there?"
     print(f"raftsql {name}: {problem}", file=sys.stderr)
     return 3

@@ -14,7 +14,7 @@ from raftsql.database import backup as copies
 from raftsql.database.checksum import Checksum
 from raftsql.database.guard import INTERNAL_PREFIX
 from raftsql.database.restore import damage_of
-from raftsql.server.operate import Unreachable, hosts
+from raftsql.server.operate import Unreachable, hosts, silent
 from raftsql.server.packing import unpacked
 from raftsql.server.reaching import Failed, admin
 from raftsql_proto import admin_pb2
@@ -63,7 +63,7 @@ def ask(options: argparse.Namespace) -> dict[str, Any]:
         except grpc.RpcError as error:
             if error.code() != grpc.StatusCode.UNAVAILABLE:
                 raise
-            problem = Unreachable(f"no answer from {address}: is a node running there?")
+            problem = silent(address, error)
     raise problem
 
 

@@ -11,7 +11,7 @@ import pytest
 from raftsql_driver.address import parse
 from raftsql_driver.errors import InterfaceError, Unavailable
 from raftsql_driver.flows import Lost
-from raftsql_driver.stream import MESSAGE_BYTES_MAX, Stream, open_stream, plain
+from raftsql_driver.stream import MESSAGE_BYTES_MAX, Stream, open_stream
 from raftsql_proto import frames as f
 from tests.driver.fake import FakeServer
 
@@ -156,27 +156,3 @@ async def test_those_who_were_answered_together_ask_together(server: FakeServer)
     stream.submit(question(4), tickets[4])
     await tickets[4]  # Nobody else came, and it was not kept waiting.
     await stream.close()
-
-
-@pytest.mark.parametrize(
-    ("details", "words"),
-    [
-        (
-            "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: "
-            "Failed to connect to remote host: Connection refused",
-            "Connection refused",
-        ),
-        (
-            "errors resolving db:4001: [field:hostname lookup error:address lookup failed for "
-            "db:4001: Domain name not found]",
-            "Domain name not found",
-        ),
-        ("this node belongs to no cluster yet: try another", None),
-        ("unreadable [frames]", None),
-        ("", None),
-    ],
-)
-def test_why_a_node_can_not_be_reached_is_said_in_few_words(
-    details: str, words: str | None
-) -> None:
-    assert plain(details) == (details if words is None else words)
