@@ -27,9 +27,11 @@ from raftsql.database.snapshot import new_digest, open_closed
 from raftsql.server import compression, restoring, verifying
 from raftsql.server.compression import CannotPack
 from raftsql.server.destinations import Destination, NoDestination, one_file
-from raftsql.server.operate import NotDone, Unreachable, add_url_flag
+from raftsql.server.operate import NotDone, Unreachable, add_url_flag, hosts
 from raftsql.server.packing import damage, settle, unfinished
+from raftsql.server.places import beside
 from raftsql.server.reaching import PART_BYTES, Failed, Progress, admin, cluster, leader, share
+from raftsql_driver.unreachable import plain
 from raftsql_proto import admin_pb2
 
 INTERRUPTED: Final = 130
@@ -66,7 +68,7 @@ def _reported(
         code, problem = 1, f"the packed file is cut or damaged: {error}"
     except grpc.RpcError as error:
         code = UNREACHABLE if error.code() == grpc.StatusCode.UNAVAILABLE else 1
-        problem = error.details() or str(error.code())
+        problem = plain(error.details() or str(error.code()))
     print(f"raftsql {name}: {problem}", file=sys.stderr)
     return code
 
@@ -111,6 +113,8 @@ def _backup(options: argparse.Namespace) -> int:
         raise Failed(f"{folder} is no folder: make it first")
     if here and target.is_dir():
         raise Failed(f"{target} is a folder: name a file in it")
+    if here and target.exists() and not target.is_file():
+        raise Failed(f"{target} is no file, and a backup would take its place: name another")
     if not options.force and _is_there(options.file, remote):
         raise Failed(f"{options.file} exists; --force replaces it")
     address = _source(options)
@@ -162,7 +166,7 @@ def _source(options: argparse.Namespace) -> str:
     members = {m["node_id"]: m["address"] for m in cluster(options.url)["members"]}
     if options.node not in members:
         raise Failed(f"there is no node {options.node}; the members are {sorted(members)}")
-    return str(members[options.node])
+    return beside(members[options.node], hosts(options.url)[0])
 
 
 def fetch(address: str, path: Path, *, stale: bool = False) -> Received:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -142,3 +143,13 @@ def test_a_place_that_takes_no_backup_is_said_before_anybody_is_asked(
     }.items():
         assert main(["backup", str(target), "--url", nobody]) == 1
         assert told in capsys.readouterr().err
+
+
+def test_a_device_is_not_replaced_by_a_backup(
+    nobody: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    assert main(["backup", str(pipe), "--force", "--url", nobody]) == 1
+    assert "pipe is no file, and a backup would take its place" in capsys.readouterr().err
+    assert pipe.is_fifo()

@@ -11,6 +11,7 @@ import pytest
 import raftsql
 from raftsql.rpc.tls import BadCertificates, Certificates, TlsFiles
 from raftsql.server.certificates import tls_of
+from raftsql.server.cli import main
 from raftsql.server.settings import BadSettings, ServeSettings, check, demands_users
 from tests.security.authority import Authority
 from tests.security.secured import Secured
@@ -50,10 +51,33 @@ def test_a_driver_believes_only_whom_it_was_told_to(secured: Secured) -> None:
     for options in ({"sslrootcert": str(other)}, {"sslrootcert": "", "sslmode": "verify-full"}):
         with pytest.raises(raftsql.Unavailable):
             raftsql.connect(f"raftsql://127.0.0.1:{secured.port}/", connect_timeout=3, **options)
-    with pytest.raises(raftsql.Unavailable):
+    with pytest.raises(raftsql.Unavailable, match="if TLS is spoken there, name its CA"):
         raftsql.connect(f"raftsql://127.0.0.1:{secured.port}/?sslmode=disable", connect_timeout=3)
     with pytest.raises(raftsql.InterfaceError, match="nowhere"):
         raftsql.connect(f"raftsql://127.0.0.1:{secured.port}/?sslrootcert=/nowhere")
+
+
+@pytest.mark.e2e
+def test_an_operator_is_told_what_is_wrong_with_the_url(
+    secured: Secured, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node = f"127.0.0.1:{secured.port}"
+    assert main(["status", "--url", node]) == 3
+    assert f"no answer from {node}: if TLS is spoken there" in capsys.readouterr().err
+    for command in ("status", "verify"):
+        url = f"raftsql://{node}/?sslrootcert={secured.strangers.certificate}"
+        assert main([command, "--url", url]) == 3
+        assert "has to name the CA of the certificate shown there" in capsys.readouterr().err
+
+
+@pytest.mark.e2e
+def test_a_named_node_is_asked_for_its_backup_as_the_url_says(
+    secured: Secured, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, copy = secured.url(secured.port, "root"), tmp_path / "copy.db"
+    done = main(["backup", str(copy), "--node", "1", "--url", url])
+    assert done == 0, capsys.readouterr().err
+    assert copy.exists()
 
 
 @pytest.mark.e2e
