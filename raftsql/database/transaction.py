@@ -183,7 +183,7 @@ class OpenTransaction:
         try:
             answer, reads = self._run(statement)
         except COMMAND_ERRORS as error:
-            answer, reads = self._failure(error, statement), False
+            answer, reads = self._failure(error, statement), writer.meter.exhausted
         self.is_long = self.is_long or writer.meter.burnt > LONG_UNITS
         self._moves_savepoints |= writer.guard.moves_savepoints
         if not reads and not self.aborted:
@@ -213,6 +213,8 @@ class OpenTransaction:
             failed = msgspec.structs.replace(failed, row=writer.statements.row)
         if writer.statements.must_undo(error) or not writer.connection.in_transaction:
             self._abort()
+        elif writer.meter.exhausted and writer.statements.gathering:
+            self._abort()  # It may have written on its way, which no node can do again so far.
         return failed
 
     def _abort(self) -> None:

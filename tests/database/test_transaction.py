@@ -351,3 +351,31 @@ def test_what_a_statement_that_fails_midway_leaves_is_what_plain_sqlite_leaves(
     for table in ("t", "u", "s", "v"):
         query = f"SELECT * FROM {table} ORDER BY rowid"
         assert pair.leader.rows(query) == plain.execute(query).fetchall()
+
+
+ENDLESS_READ = (
+    "WITH RECURSIVE x(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM x) SELECT sum(i) FROM x"
+)
+
+
+def test_a_read_out_of_fuel_is_not_repeated_by_replicas_which_have_no_limit(pair: Pair) -> None:
+    open_one = pair.leader.machine.begin(ON)
+    pair.run(open_one, "INSERT INTO t(b) VALUES ('a')")
+    clock_ms = pair.leader.log.clock_ms
+    answer = open_one.execute(Statement(ENDLESS_READ, None), clock_ms=clock_ms, seed=1, fuel=5)
+    assert isinstance(answer, Failed)
+    assert answer.refusal is Refusal.FUEL
+    assert open_one.step_count == 1
+    pair.commit(open_one)
+    assert pair.leader.rows("SELECT b FROM t") == [("a",)]
+
+
+def test_a_read_out_of_fuel_ends_what_full_text_tables_have_gathered(pair: Pair) -> None:
+    pair.both(pair.leader.log.script("CREATE VIRTUAL TABLE words USING fts5(a)"))
+    open_one = pair.leader.machine.begin(ON)
+    pair.run(open_one, "INSERT INTO words VALUES ('one two')")
+    clock_ms = pair.leader.log.clock_ms
+    open_one.execute(Statement(ENDLESS_READ, None), clock_ms=clock_ms, seed=1, fuel=5)
+    assert open_one.aborted
+    open_one.roll_back()
+    assert pair.leader.rows("SELECT a FROM words") == []
