@@ -91,7 +91,7 @@ class Chain:
             self.torn = bool(self.members)
 
     def clear(self) -> None:
-        """Its one member was committed."""
+        """Forget all members: the only one was committed, or the database is let go."""
         self._writer.guard.savepoints = False
         self.members.clear()
         self.torn = False

@@ -111,6 +111,7 @@ class Machine:
     def close(self) -> None:
         """Let the file go; the WAL stays beside it. What is not committed is gone."""
         self._stopped = True
+        self._chain.clear()
         self._writer.close()
 
     def apply(self, entries: Sequence[Entry], *, patience: int | None = None) -> list[bytes | None]:

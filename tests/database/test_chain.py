@@ -305,6 +305,15 @@ def test_a_foreign_key_left_open_is_seen_after_unwinding(chain: Chain) -> None:
     chain.check()
 
 
+def test_nothing_is_left_to_roll_back_of_a_database_that_was_let_go(chain: Chain) -> None:
+    """A snapshot may have taken its place before the end of a lost lead's transaction got there."""
+    open_ = chain.begin()
+    chain.run("INSERT INTO u VALUES (1)")
+    chain.leader.machine.close()
+    open_.roll_back()
+    assert not open_.is_open
+
+
 def test_others_settings_are_not_built_upon(chain: Chain) -> None:
     chain.begin()
     chain.run("INSERT INTO u VALUES (1)")
