@@ -291,7 +291,9 @@ class Transaction:
             return
         self.is_over = True
         done = self.open.steps()
-        if not done.steps:
+        # What it has only read is confirmed by the log as well: it may be of a commit that is still
+        # on its way, and only a majority knows whether this node leads.
+        if not (done.steps or self.seen):
             self.end(Why.TRANSACTION_GONE, "the transaction is over")
             write.reply.result(NOTHING_DONE, 0)
             return

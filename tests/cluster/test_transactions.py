@@ -217,11 +217,20 @@ def test_an_ended_transaction_says_why_every_time(leader: Stage) -> None:
 def test_an_empty_one_commits_without_the_log(alone: Stage) -> None:
     last = alone.node.log.last
     assert alone.begin().commit().done.changes == 0
-    immediate = alone.begin(immediate=True)
-    immediate.execute("SELECT count(*) FROM t")
-    assert immediate.commit().done.changes == 0
+    assert alone.begin(immediate=True).commit().done.changes == 0
     assert alone.node.log.last == last
     assert alone.replica.writer.open_count == 0
+
+
+def test_what_was_read_with_the_writer_is_confirmed_by_a_majority(leader: Stage) -> None:
+    """Only that tells whether another node has led and written meanwhile."""
+    client = leader.begin(immediate=True)
+    assert client.execute("SELECT count(*) FROM t").done.rows == [[0]]
+    answer = client.commit()
+    assert answer.times == 0
+    leader.settle()
+    assert answer.done.changes == -1
+    assert leader.replica.writer.open_count == 0
 
 
 def test_what_would_make_it_too_large_does_not_run_and_the_rest_may_be_committed(

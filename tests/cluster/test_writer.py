@@ -108,6 +108,18 @@ def test_the_writer_is_free_again_while_the_commit_is_on_its_way(leader: Stage) 
     assert leader.world.machine.applied == leader.node.log.last
 
 
+def test_what_was_read_of_a_commit_that_never_happens_is_not_confirmed(leader: Stage) -> None:
+    session = leader.session()
+    first, second = leader.begin(), leader.begin(immediate=True)
+    first.execute("INSERT INTO t (y) VALUES ('a')")
+    first.commit()
+    assert second.execute("SELECT y FROM t").done.rows == [["a"]]
+    answer = second.commit(session, 1)
+    assert answer.times == 0
+    leader.lose_lead()
+    assert answer.why is Why.UNKNOWN
+
+
 def test_only_so_many_commits_are_on_their_way_at_once(
     leader: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
