@@ -231,6 +231,7 @@ class Writer:
             self._singles_turn = True
         elif transaction in self._sealed:
             self._sealed.remove(transaction)
+            self._may_follow = False  # Those that are left have lost what they were built upon.
         else:
             return
         self.world.on_database(transaction.open.roll_back, _nothing, small=transaction.is_small)

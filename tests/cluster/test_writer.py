@@ -187,6 +187,20 @@ def test_a_lost_lead_takes_the_whole_chain(leader: Stage) -> None:
     assert leader.world.machine.applied == leader.node.log.last
 
 
+def test_nothing_is_built_upon_a_chain_that_a_stopping_node_takes_apart(
+    leader: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer_module, "CHAIN_MAX", 2)
+    first, second, third = (leader.begin() for _ in range(3))
+    first.execute("INSERT INTO t (y) VALUES ('a')")
+    second.execute("UPDATE t SET y = 'b'")
+    waiting = third.execute("SELECT y FROM t")
+    first.commit()
+    second.commit()
+    leader.replica.stop()
+    assert waiting.why is Why.TRANSACTION_GONE
+
+
 def test_a_read_need_not_wait_for_who_built_upon_a_commit(leader: Stage) -> None:
     first, second = leader.begin(), leader.begin()
     first.execute("INSERT INTO t (y) VALUES ('a')")
