@@ -78,6 +78,7 @@ class Browser:
         )
         self.driver = Chrome(service=Service(DRIVER), options=options)
         self.logged: list[str] = []
+        self.opened = ("", "")
         self.size(*DESKTOP)
 
     def quit(self) -> None:
@@ -116,6 +117,7 @@ class Browser:
 
     def open(self, address: str, view: str = "") -> Browser:
         """A node's console, with nothing remembered."""
+        self.opened = (address, view)
         origin = f"http://{address}"
         self.tell("Storage.clearDataForOrigin", origin=origin, storageTypes="all")
         self.driver.get("about:blank")

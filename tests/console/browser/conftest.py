@@ -48,9 +48,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         browser = pyfuncitem.funcargs.get("browser")
         if not isinstance(browser, Browser) or not browser.interrupted():
             raise
-        address = browser.driver.current_url.removeprefix("http://").partition("/console/")
+        address, view = browser.opened
         browser.anew()
-        browser.open(address[0], address[2])
+        browser.open(address, view)
     arguments = pyfuncitem._fixtureinfo.argnames
     return pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in arguments})
 

@@ -222,15 +222,16 @@ def test_all_of_a_result_is_exported(page: Browser) -> None:
     for old in page.downloads.iterdir():
         old.unlink()
     page.write(counting(150_000, "i, 'row ' || i AS what"))
-    page.button("csv")
-    page.see("Exported", "#notices")
+    page.click(".export")
+    page.see("as result.csv", "#notices")
     with downloaded(page, "result.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == ["i", "what"]
     assert len(rows) == 150_001
     assert rows[-1] == ["150000", "row 150000"]
     page.write("SELECT title, cover FROM book WHERE id = 1")
-    page.button("json")
+    page.click(".export:last-child")
+    page.see("as result.json", "#notices")
     found = json.loads(downloaded(page, "result.json").read_text())
     assert found == [{"title": "The Dispossessed", "cover": "/9j/4AAQSkY="}]
 
