@@ -68,6 +68,11 @@ class Writer:
         return len(self._waiting)
 
     @property
+    def has_sealed(self) -> bool:
+        """Whether commits are on their way."""
+        return bool(self._sealed)
+
+    @property
     def last_seen(self) -> int:
         """Index of the last entry whose changes the next transaction would see."""
         last = self._sealed[-1].place if self._sealed else None
@@ -180,7 +185,8 @@ class Writer:
 
     def _was_sealed(self, transaction: Transaction, may_follow: bool) -> None:
         if self._sealed and self._sealed[-1] is transaction:
-            self._may_follow = may_follow
+            # What is large is not done again in the event loop.
+            self._may_follow = may_follow and transaction.is_small
             self._try_open()
 
     def apply(self, entries: Sequence[Entry]) -> None:
@@ -247,6 +253,8 @@ class Writer:
             self._sealed.popleft()
             transaction.state = State.ENDED
             self._all.pop(transaction, None)
+        if self._open is not None:
+            self._open.go_on()
         self._try_open()
 
     def lead_lost(self) -> None:
@@ -254,6 +262,11 @@ class Writer:
         self._closed = False
         for transaction in list(self._all):
             transaction.send_away("the node lost the lead")
+
+    def make_way(self, reason: str) -> None:
+        """Roll back what holds the writer: something waits that may not depend on its client."""
+        if self._open is not None:
+            self._open.end(Why.TRANSACTION_GONE, f"it was rolled back: {reason}")
 
     def expire(self, now_ms: int) -> None:
         """Roll back what holds the writer and says nothing; let go of who waited too long."""

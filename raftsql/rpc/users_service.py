@@ -34,6 +34,9 @@ log = logging.getLogger("raftsql.rpc")
 Context = grpc.aio.ServicerContext[Any, Any]
 
 CHANGE_SECONDS: Final = 10.0
+PATIENCE_SECONDS: Final = 2.0
+"""How long a change waits for an open transaction, which may be of the user that is to be kept
+out: then it is rolled back, or whoever goes on writing could not be removed."""
 KEY_HOURS: Final = 12
 """How long tokens are signed with the same key."""
 LOOK_SECONDS: Final = 60.0
@@ -154,7 +157,12 @@ class UsersService(UsersServicer):
         change = await self._change_of(request)
         if not self._gate.access.keys:
             await self._propose(runner, AddKey(secrets.token_bytes(KEY_BYTES)), 0)
-        index = await self._propose(runner, change, by)
+        loop = asyncio.get_running_loop()
+        make_way = loop.call_later(PATIENCE_SECONDS, _make_way, runner)
+        try:
+            index = await self._propose(runner, change, by)
+        finally:
+            make_way.cancel()
         return users_pb2.ChangeReply(index=index)
 
     async def _change_of(self, request: users_pb2.ChangeRequest) -> AnyChange:
@@ -249,3 +257,8 @@ def _role(word: str) -> Role:
         return Role[word.upper()]
     except KeyError:
         raise _Refused(f"{word!r} is no right: read, write or admin") from None
+
+
+def _make_way(runner: Runner) -> None:
+    runner.replica.writer.make_way("rights are being changed")
+    runner.wake()

@@ -133,6 +133,19 @@ def test_only_so_many_commits_are_on_their_way_at_once(
     assert [one.times for one in heard] == [1, 1, 1]
 
 
+def test_nothing_is_built_upon_what_is_large(
+    leader: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "SMALL_BYTES", 50)
+    first, second = leader.begin(), leader.begin()
+    first.execute("INSERT INTO t (y) VALUES ('a')", size=60)
+    waiting = second.execute("INSERT INTO t (y) VALUES ('b')")
+    first.commit()
+    assert waiting.times == 0
+    leader.settle()
+    assert waiting.done.changes == 1
+
+
 def test_a_write_behind_a_commit_comes_before_the_next_transaction(leader: Stage) -> None:
     first, second = leader.begin(), leader.begin()
     first.execute("INSERT INTO t (y) VALUES ('t1')")
@@ -199,6 +212,46 @@ def test_nothing_is_built_upon_a_chain_that_a_stopping_node_takes_apart(
     second.commit()
     leader.replica.stop()
     assert waiting.why is Why.TRANSACTION_GONE
+
+
+LONG = (
+    "WITH RECURSIVE x (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM x LIMIT 9000)"
+    " INSERT INTO t (y) SELECT sum(i) FROM x"
+)
+
+
+def test_a_commit_does_not_wait_for_what_takes_long_upon_it(leader: Stage) -> None:
+    first, second = leader.begin(), leader.begin()
+    first.execute("INSERT INTO t (y) VALUES ('a')")
+    long = second.execute(LONG)
+    answer = first.commit()
+    assert long.times == 0, "it is begun, and goes on when what it is built upon is committed"
+    leader.settle()
+    assert answer.done.changes == -1
+    assert long.done.changes == 1
+    second.commit()
+    leader.settle()
+    assert leader.rows("SELECT count(*) FROM t") == [[2]]
+
+
+@pytest.mark.parametrize("ends", ["lead lost", "rolled back", "the node stops"])
+def test_what_takes_long_and_waits_for_a_commit_is_let_go_with_its_transaction(
+    leader: Stage, ends: str
+) -> None:
+    first, second = leader.begin(), leader.begin()
+    first.execute("INSERT INTO t (y) VALUES ('a')")
+    long = second.execute(LONG)
+    first.commit()
+    match ends:
+        case "lead lost":
+            leader.lose_lead()
+        case "rolled back":
+            second.rollback()
+        case _:
+            leader.replica.stop()
+    assert long.why is Why.TRANSACTION_GONE
+    leader.settle()
+    assert long.times == 1
 
 
 def test_a_read_need_not_wait_for_who_built_upon_a_commit(leader: Stage) -> None:
@@ -371,6 +424,22 @@ def test_who_holds_the_writer_and_says_nothing_is_rolled_back(alone: Stage) -> N
     late = client.execute("SELECT 1")
     assert late.why is Why.TRANSACTION_GONE
     assert "idle" in late.messages[0]
+
+
+def test_who_holds_the_writer_can_be_made_to_give_it_back(leader: Stage) -> None:
+    leader.replica.writer.make_way("nobody has it, and nothing happens")
+    first, second = leader.begin(), leader.begin()
+    first.execute("INSERT INTO t (y) VALUES ('a')")
+    waiting = second.execute("INSERT INTO t (y) VALUES ('b')")
+    leader.replica.writer.make_way("rights are being changed")
+    leader.settle()
+    refused = first.execute("INSERT INTO t (y) VALUES ('c')")
+    assert refused.why is Why.TRANSACTION_GONE
+    assert "rights are being changed" in refused.messages[0]
+    assert waiting.times == 1, "the next one has it"
+    second.commit()
+    leader.settle()
+    assert leader.rows("SELECT y FROM t") == [["b"]]
 
 
 def test_who_speaks_is_not_idle(alone: Stage) -> None:

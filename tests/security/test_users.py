@@ -113,6 +113,18 @@ def test_rights_taken_away_are_gone_at_once(traps: Secured) -> None:
     traps.change("ann", grant=users_pb2.GrantRight(right="read", table="prices"))
 
 
+def test_an_open_transaction_does_not_keep_its_user_in(traps: Secured) -> None:
+    with traps.connect("ann", autocommit=False) as ann:
+        ann.execute("INSERT INTO orders VALUES (77, 'held')")
+        traps.change("ann", revoke=users_pb2.RevokeRight(table="orders"))
+        with pytest.raises(raftsql.OperationalError, match="rights are being changed"):
+            ann.execute("INSERT INTO orders VALUES (78, 'held')")
+        ann.rollback()
+    traps.change("ann", grant=users_pb2.GrantRight(right="write", table="orders"))
+    with traps.connect("root") as root:
+        assert root.execute("SELECT * FROM orders WHERE what = 'held'").fetchall() == []
+
+
 def test_roles_hold_for_all_tables(secured: Secured) -> None:
     secured.change("rita", add=users_pb2.AddUser(password="rita's own word", role="read"))
     with secured.connect("rita", "rita's own word") as rita:
