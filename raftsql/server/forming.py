@@ -22,6 +22,7 @@ from raftsql.rpc.peers import Me
 from raftsql.server.beginning import Beginning, begin, begun
 from raftsql.server.settings import ServeSettings
 from raftsql.storage.datadir import DataDir, Identity, check_free, is_data_dir
+from raftsql.storage.errors import DataDirError
 from raftsql.storage.files import Files
 
 log = logging.getLogger("raftsql.server")
@@ -91,12 +92,22 @@ class Forming:
             if noted is not None and noted.founds:
                 return Place(datadir, self._founding())
             return Place(datadir)
-        self._files.make_folder(settings.data_dir)
+        self._make_folder()
         check_free(settings.data_dir, self._files)
         others = [address for address in settings.join if address != settings.advertise]
         if not others and self.expects <= 1:
             return self._found()
         return await self._meet(others)
+
+    def _make_folder(self) -> None:
+        folder = self._settings.data_dir
+        try:
+            self._files.make_folder(folder)
+        except OSError as error:
+            raise DataDirError(
+                f"the data directory {folder} can't be made: {error.strerror}."
+                " Name another with --data-dir, or let this user write there"
+            ) from error
 
     def _found(self) -> Place:
         """A new cluster of one."""

@@ -11,6 +11,7 @@ import pytest
 from raftsql.rpc.joining import Introduction
 from raftsql.server.forming import CannotJoin, Forming
 from raftsql.server.settings import ServeSettings
+from raftsql.storage.errors import DataDirError
 from raftsql.storage.files import RealFiles
 from tests.server.test_settings import decided
 
@@ -79,3 +80,9 @@ def test_a_node_that_was_killed_on_its_way_is_the_same_node_again(tmp_path: Path
     first._begin(founds=False)
     assert forming(tmp_path, 1).me.identity == first.me.identity
     assert forming(tmp_path, 2).me.identity != first.me.identity
+
+
+async def test_a_data_directory_that_can_not_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataDirError, match=r"file/1 can't be made: .*--data-dir"):
+        await forming(tmp_path / "file", 1).place()
