@@ -15,7 +15,7 @@ from enum import Enum
 from functools import partial
 from typing import TYPE_CHECKING
 
-from raftsql.cluster.patience import PATIENCE_UNITS, Longer
+from raftsql.cluster.patience import PATIENCE_UNITS
 from raftsql.cluster.requests import (
     DEFAULT_FUEL,
     Read,
@@ -105,6 +105,16 @@ class Step:
         return rows <= SMALL_STATEMENTS
 
 
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A step turned out to take long: what is left of it."""
+
+    rest: Turn
+
+
+Turn = Callable[[], Done | Failed | Unfinished]
+
+
 class Transaction:
     """A transaction as the replica sees it; the client's stream holds it by number."""
 
@@ -127,6 +137,8 @@ class Transaction:
         self._turns = False
         """It is running what waits, one after another."""
         self._size = 0
+        self._at_length: tuple[Step, Turn] | None = None
+        """A statement that takes long, until what it is built upon is committed."""
         self._noted = 0
         """Statements of those that have run, that its command repeats."""
         self._wish: Write | None = None
@@ -231,13 +243,34 @@ class Transaction:
             _run, self.open, step, clock_ms=replica.next_clock(), seed=replica.world.seed,
             unwanted=partial(self._is_unwanted, step), patience=PATIENCE_UNITS if small else None,
         )  # fmt: skip
-        replica.world.on_database(run, partial(self._answered, step), small=small)
+        if small:
+            replica.world.on_database(run, partial(self._answered, step))
+        else:
+            self._take_time(step, run)
+
+    def _take_time(self, step: Step, run: Turn) -> None:
+        """Run what takes long beside the event loop. Commits beneath it are waited for first: they
+        could not be applied, nor seen by anybody, before it has ended."""
+        self._at_length = step, run
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Commits have been applied: what waited for them may have its turn."""
+        if self._at_length is not None and not self._writer.has_sealed:
+            (step, run), self._at_length = self._at_length, None
+            self._writer.world.on_database(run, partial(self._answered, step), small=False)
 
     def _is_unwanted(self, step: Step) -> bool:
         """Whether nobody waits for a statement that runs; asked from the lane's thread."""
         return step.cancelled or self.state is State.ENDED
 
-    def _answered(self, step: Step, answer: Done | Failed) -> None:
+    def _answered(self, step: Step, answer: Done | Failed | Unfinished) -> None:
+        if isinstance(answer, Unfinished):
+            if self.state is State.OPEN:
+                self._take_time(step, answer.rest)
+            else:
+                step.reply.refused(self._why, self._reason)
+            return
         self._busy = False
         self.seen = True
         self._touched_ms = self._writer.replica.node.now
@@ -324,6 +357,9 @@ class Transaction:
         if self._snapshot is not None:
             self._snapshot.close()
             self._snapshot = None
+        if self._at_length is not None:
+            self._steps.appendleft(self._at_length[0])
+            self._at_length = None
         for step in self._steps:
             step.reply.refused(why, reason)
         self._steps.clear()
@@ -384,11 +420,11 @@ def _run(
     seed: Callable[[], int],
     unwanted: Callable[[], bool],
     patience: int | None,
-) -> Done | Failed:
+) -> Done | Failed | Unfinished:
     """Run a step in place; from a statement that takes long on, leave it to the lane's thread."""
     work = _work(open_, step, clock_ms=clock_ms, seed=seed, unwanted=unwanted, patience=patience)
 
-    def go_on() -> Done | Failed:
+    def go_on() -> Done | Failed | Unfinished:
         try:
             next(work)
         except TakesLonger:  # In a hurry no more, so nobody wants it.
@@ -396,7 +432,7 @@ def _run(
         except StopIteration as stop:
             answer: Done | Failed = stop.value
             return answer
-        raise Longer(go_on)
+        return Unfinished(go_on)
 
     return go_on()
 

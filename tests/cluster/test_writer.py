@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from raftsql.cluster import transactions
 from raftsql.cluster import writer as writer_module
 from raftsql.raft.membership import AddMember
 from raftsql.sql.commands import Settings, Why
