@@ -88,6 +88,8 @@ def _command(arguments: list[str]) -> int:
         _print_version()
         print(f"fingerprint: {fingerprint()}")
         return 0
+    # Read when gRPC is loaded: what goes wrong is told by the commands, and not by it too.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if name == "user":
         from raftsql.server import users
 

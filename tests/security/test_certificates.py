@@ -15,6 +15,7 @@ from raftsql.server.cli import main
 from raftsql.server.settings import BadSettings, ServeSettings, check, demands_users
 from tests.security.authority import Authority
 from tests.security.secured import Secured
+from tests.server import processes
 
 
 def shown(port: int) -> bytes:
@@ -68,6 +69,8 @@ def test_an_operator_is_told_what_is_wrong_with_the_url(
         url = f"raftsql://{node}/?sslrootcert={secured.strangers.certificate}"
         assert main([command, "--url", url]) == 3
         assert "has to name the CA of the certificate shown there" in capsys.readouterr().err
+    done = processes.raftsql("status", "--url", url)
+    assert done.stderr.count("\n") == 1, "gRPC's own words are not there too"
 
 
 @pytest.mark.e2e
