@@ -49,3 +49,9 @@ async def proposed(
     runner.replica.write(Write(kind, body, reply, settings, deadline_ms=deadline_ms))
     runner.wake()
     return await reply.future
+
+
+def let_through(runner: Runner, reason: str) -> None:
+    """Roll back the transaction that holds the writer: what was proposed waits for it."""
+    runner.replica.writer.make_way(reason)
+    runner.wake()

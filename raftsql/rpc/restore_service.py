@@ -16,7 +16,7 @@ from raftsql.cluster.runner import Runner
 from raftsql.cluster.uploads import NoRoom, StoppedEarly, Upload
 from raftsql.database.restore import InspectionCut, inspect
 from raftsql.raft.messages import NodeId
-from raftsql.rpc.proposing import NotProposed, proposed
+from raftsql.rpc.proposing import NotProposed, let_through, proposed
 from raftsql.rpc.siblings import Siblings, Unreachable
 from raftsql.sql.commands import CommandKind, Restore, Why, encode
 from raftsql.sql.verdict import Mode
@@ -180,6 +180,10 @@ class _Job:
             return None
 
     async def _propose(self, restore: Restore) -> int:
+        # It ends every transaction anyway: whoever keeps one open must not keep it waiting.
+        asyncio.get_running_loop().call_soon(
+            let_through, self._runner, "the database is being replaced"
+        )
         try:
             index, _ = await proposed(self._runner, CommandKind.RESTORE, encode(restore), 0)
         except NotProposed as error:

@@ -19,7 +19,7 @@ from raftsql.cluster.runner import Runner
 from raftsql.rpc import passwords
 from raftsql.rpc.channels import PLAIN, Roads
 from raftsql.rpc.gate import Caller, Denied, Gate, credentials_of, is_local
-from raftsql.rpc.proposing import NotProposed, proposed
+from raftsql.rpc.proposing import NotProposed, let_through, proposed
 from raftsql.rpc.tokens import TOKEN_SECONDS
 from raftsql.rpc.wards import shown_in
 from raftsql.sql.access import AddKey, AddUser, Grant, RemoveUser, Revoke, Role, SetSecret
@@ -158,7 +158,9 @@ class UsersService(UsersServicer):
         if not self._gate.access.keys:
             await self._propose(runner, AddKey(secrets.token_bytes(KEY_BYTES)), 0)
         loop = asyncio.get_running_loop()
-        make_way = loop.call_later(PATIENCE_SECONDS, _make_way, runner)
+        make_way = loop.call_later(
+            PATIENCE_SECONDS, let_through, runner, "rights are being changed"
+        )
         try:
             index = await self._propose(runner, change, by)
         finally:
@@ -257,8 +259,3 @@ def _role(word: str) -> Role:
         return Role[word.upper()]
     except KeyError:
         raise _Refused(f"{word!r} is no right: read, write or admin") from None
-
-
-def _make_way(runner: Runner) -> None:
-    runner.replica.writer.make_way("rights are being changed")
-    runner.wake()

@@ -305,6 +305,20 @@ def test_users_outlive_a_restore_and_a_backup_holds_none_of_them(
         assert ann.execute("SELECT * FROM prices").fetchall() == [("a", 7)]
 
 
+def test_an_open_transaction_does_not_keep_a_restore_waiting(
+    three: Secured, tmp_path: Path
+) -> None:
+    url, copy = three.url(three.port, "root"), tmp_path / "copy.db"
+    assert raftsql("backup", str(copy), "--url", url, seconds=60).returncode == 0
+    with three.connect("ann", autocommit=False) as ann:
+        ann.execute("INSERT INTO orders VALUES (90, 'held')")
+        done = raftsql("restore", str(copy), "--yes", "--url", url, seconds=120)
+        assert done.returncode == 0, done.stderr
+        with pytest.raises(driver.OperationalError, match="the database is being replaced"):
+            ann.execute("INSERT INTO orders VALUES (91, 'held')")
+        ann.rollback()
+
+
 def test_through_any_node_a_user_is_the_same(three: Secured) -> None:
     for node in three.nodes:
         port = int(node.address.rpartition(":")[2])
