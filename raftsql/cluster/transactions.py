@@ -274,6 +274,9 @@ class Transaction:
         self._busy = False
         self.seen = True
         self._touched_ms = self._writer.replica.node.now
+        if answer is INTERRUPTED and self.state is State.ENDED:
+            step.reply.refused(self._why, self._reason)
+            return
         if answer is INTERRUPTED:
             step.reply.refused(Why.CANCELLED, "it was cancelled, and its transaction rolled back")
             self.end(Why.TRANSACTION_GONE, "it was rolled back: a statement of it was cancelled")

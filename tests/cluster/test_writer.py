@@ -399,6 +399,19 @@ def test_lost_lead_while_a_statement_runs(leader: Stage) -> None:
     assert leader.world.machine.applied == leader.node.log.last
 
 
+def test_a_lost_lead_is_why_a_statement_that_takes_long_was_interrupted(leader: Stage) -> None:
+    """Its driver may run the transaction again; of a statement that was cancelled it would not."""
+    client = leader.begin()
+    client.execute("INSERT INTO t (y) VALUES ('a')")
+    leader.world.database_waits = True
+    running = client.execute(LONG)
+    leader.world.finish_jobs(1)
+    leader.lose_lead()
+    leader.world.finish_jobs()
+    assert running.why is Why.TRANSACTION_GONE
+    assert "lost the lead" in running.messages[0]
+
+
 def test_lost_lead_while_the_commit_is_being_done(leader: Stage) -> None:
     client = leader.begin()
     client.execute("INSERT INTO t (y) VALUES ('a')")
