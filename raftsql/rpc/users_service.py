@@ -95,7 +95,7 @@ class UsersService(UsersServicer):
         peer, claimed = context.peer(), _claimed(context)
         caller = await self._may_change(request, context, peer)
         runner = await self._running(context)
-        said = {"what": request.WhichOneof("what") or "nothing", "whom": request.user}
+        said = _noted(request)
         try:
             if runner.replica.leads:
                 number = 0 if caller is None else self._gate.number_of(caller, claimed)
@@ -259,3 +259,17 @@ def _role(word: str) -> Role:
         return Role[word.upper()]
     except KeyError:
         raise _Refused(f"{word!r} is no right: read, write or admin") from None
+
+
+def _noted(request: users_pb2.ChangeRequest) -> dict[str, str]:
+    """What the audit log tells of a change: all of it but a password."""
+    what = request.WhichOneof("what") or "nothing"
+    noted = {"what": what, "whom": request.user}
+    match what:
+        case "add":
+            noted["right"] = request.add.role
+        case "grant":
+            noted |= {"right": request.grant.right, "table": request.grant.table}
+        case "revoke":
+            noted["table"] = request.revoke.table
+    return {name: value for name, value in noted.items() if value}

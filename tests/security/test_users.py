@@ -174,6 +174,9 @@ def test_no_secret_is_in_any_log(secured: Secured) -> None:
     events = [json.loads(line) for line in audit.splitlines()]
     assert {"login", "user"} <= {event["event"] for event in events}
     assert any(e["event"] == "login" and e["outcome"].startswith("refused") for e in events)
+    changes = [{k: e[k] for k in ("what", "whom", "right", "table") if k in e} for e in events]
+    assert {"what": "add", "whom": "root", "right": "admin"} in changes
+    assert {"what": "grant", "whom": "ann", "right": "write", "table": "orders"} in changes
 
 
 def test_a_password_is_in_no_error_and_no_repr(secured: Secured) -> None:
