@@ -51,13 +51,18 @@ class Caption(NamedTuple):
         return " ".join((self.operation, *self.targets)) or "SQL"
 
 
-@lru_cache(maxsize=2048)
 def caption(sql: str) -> Caption:
     """Look at a statement, or at as much of a long one as a span could show."""
-    masked = _TOKEN.sub(_without_values, shortened(sql)).strip()
+    return _of_shown(shortened(sql))
+
+
+@lru_cache(maxsize=2048)
+def _of_shown(text: str) -> Caption:
+    """Kept by what is shown: whole texts, values and all, would fill any memory."""
+    masked = _TOKEN.sub(_without_values, text).strip()
     found = (match[1] for match in _TARGET.finditer(masked))
     targets = tuple(dict.fromkeys(found))[:TARGETS_MAX]
-    keyword = look_at(sql).keyword if len(sql) <= TEXT_MAX else masked.partition(" ")[0].upper()
+    keyword = look_at(text).keyword if len(text) <= TEXT_MAX else masked.partition(" ")[0].upper()
     return Caption(keyword, targets, masked)
 
 
