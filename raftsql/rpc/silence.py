@@ -20,8 +20,8 @@ LOOKS = 3
 
 
 def is_silent(node: Node, peer: NodeId) -> bool:
-    """Whether this node leads, hears a quorum, and has not heard the peer for so long that it would
-    not take it for its leader any more."""
+    """Whether this node leads, and has not heard the peer for so long that the peer does not take
+    it for its leader any more. A leader that hears no quorum has stepped down before that."""
     role, bound_ms = node.role, node.config.election_ms
     if not isinstance(role, Leader) or peer not in role.progress:
         return False
