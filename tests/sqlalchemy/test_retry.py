@@ -15,7 +15,6 @@ from sqlalchemy.orm import sessionmaker
 
 import raftsql
 from raftsql_driver.sqlalchemy import run_async_transaction, run_transaction
-from raftsql_driver.sqlalchemy.retry import _pause
 
 pytestmark = pytest.mark.e2e
 READ = text("SELECT n FROM counter")
@@ -122,8 +121,3 @@ async def test_a_lost_answer_is_not_tried_again(aengine: AsyncEngine) -> None:
     with pytest.raises(DBAPIError, match="may have happened"):
         await run_async_transaction(aengine, work)
     assert len(calls) == 1
-
-
-def test_pauses_grow_and_are_bounded() -> None:
-    assert 0.01 <= _pause(1) <= 0.02
-    assert 0.5 <= _pause(50) <= 1.0
