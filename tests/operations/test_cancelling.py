@@ -82,7 +82,9 @@ def test_a_long_statement_passed_on_to_the_leader_stops_there(three: Nodes, end:
         three.wait_until(lambda: cpu_seconds(three, leader) > burnt + 0.3, "the leader to work")
         if end == "cancelled":
             follower.say(frames.Cancel(2))
-            assert follower.answer(2).why == frames.Why.CANCELLED
+            # On a busy machine the lead may be lost before, which ends the statement just as well.
+            ended = (frames.Why.CANCELLED, frames.Why.TRANSACTION_GONE)
+            assert follower.answer(2).why in ended
         else:
             follower.close()
         writer.execute("INSERT INTO t VALUES (2)", timeout=SECONDS_MAX)
