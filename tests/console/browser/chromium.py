@@ -49,6 +49,7 @@ LOAD_SECONDS = 20.0
 INTERRUPTED = "ERR_NETWORK_CHANGED"
 """What a browser says of all it was loading when an interface of the machine comes or goes: tests
 of networks, which may run at the same time, make and remove some."""
+INTERRUPTED_SECONDS = 12.0
 DESKTOP = (1280, 800)
 PHONE = (390, 844)
 
@@ -209,7 +210,12 @@ class Browser:
             except StaleElementReferenceException:
                 return None
 
-        return until(patiently, what, seconds)  # type: ignore[return-value]
+        first = min(seconds, INTERRUPTED_SECONDS)
+        with suppress(AssertionError):
+            return until(patiently, what, first)  # type: ignore[return-value]
+        # What was interrupted does not come, however long one waits: the test begins again.
+        left = 0.0 if self.interrupted() else seconds - first
+        return until(patiently, what, left)  # type: ignore[return-value]
 
     def press(self, *keys: str) -> None:
         """Press these keys together, wherever the cursor is."""
