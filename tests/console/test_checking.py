@@ -34,6 +34,7 @@ def test_hostile_and_unfinished_texts_have_a_verdict_too() -> None:
 @pytest.mark.parametrize(
     ("sql", "expected"),
     [
+        ("SELECT ?" + "9" * 5000, None),
         ("SELECT 1", None),
         ("SELECT ?, ?", [None, None]),
         ("SELECT ?3", [None, None, None]),

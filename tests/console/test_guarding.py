@@ -226,6 +226,20 @@ async def test_what_other_sites_make_a_browser_send_is_refused(tmp_path: Path) -
                 assert (reply.status, reply.kind) == (403, "csrf")
 
 
+async def test_what_other_sites_make_a_browser_fetch_is_refused(tmp_path: Path) -> None:
+    async with served(tmp_path) as node:
+        stranger = Browser(node.address)
+        for site in ("cross-site", "same-site"):
+            headers = {"sec-fetch-site": site}
+            assert (await stranger.ask("GET", "/", None, headers)).status == 200, "a link to it"
+            for point in POINTS:
+                if "/api/" in point.path:
+                    path, body = path_of(point.path), BODIES.get(point.path)
+                    reply = await stranger.ask(point.method, path, body, headers)
+                    assert (reply.status, reply.kind) == (403, "csrf"), point.path
+        assert len(node.console.sessions) == 0, "a session nobody wished for"
+
+
 async def test_a_name_that_others_gave_this_machine_is_refused_while_nobody_logs_in(
     tmp_path: Path,
 ) -> None:

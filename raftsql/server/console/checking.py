@@ -129,7 +129,7 @@ async def explain(asked: Asked) -> Response:
 def placeholders(sql: str) -> list[Any] | dict[str, Any] | None:
     """NULL for each parameter, so that a plan can be had before anybody has values for them."""
     names = [t.key for t in tokenize(sql) if t.kind is TokenKind.VARIABLE]
-    numbers = [int(name[1:]) for name in names if name[1:].isdecimal()]
+    numbers = [int(name[1:8]) for name in names if name[1:].isdecimal()]  # Too high in any case.
     if any(not (name == "?" or name[1:].isdecimal()) for name in names):
         return {name[1:]: None for name in names}
     count = max([*numbers, len(names)], default=0)

@@ -106,6 +106,8 @@ def guarded(console: Console, point: Point) -> Callable[[Request], Awaitable[Res
     async def endpoint(request: Request) -> Response:
         try:
             _check_host(console, request)
+            if "/api/" in point.path:
+                _check_site(request)
             if point.method not in ("GET", "HEAD"):
                 _check_ours(request)
             asked = Asked(console, request, None)
@@ -135,6 +137,14 @@ def _admitted(console: Console, request: Request, takes: Takes) -> Session:
     return session
 
 
+def _check_site(request: Request) -> None:
+    """Refuse what another site made the browser ask: its answers are not for it, and neither are
+    sessions or downloads that nobody wished for."""
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    if site not in ("same-origin", "none"):
+        raise Problem(403, "csrf", "the request comes from another site")
+
+
 def _check_ours(request: Request) -> None:
     """Refuse what another site's page made the browser send."""
     headers = request.headers
@@ -155,7 +165,11 @@ def _check_host(console: Console, request: Request) -> None:
     if console.host.gate.is_closed:
         return
     name = _host_of(request.headers.get("host", ""))
-    if name not in console.names and not is_loopback(name) and not _is_address(name):
+    if (
+        name not in {known.lower() for known in console.names}
+        and not is_loopback(name)
+        and not _is_address(name)
+    ):
         raise Problem(
             403,
             "host",

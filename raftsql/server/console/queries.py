@@ -133,6 +133,7 @@ class Work:
         look = partial(split, given.sql)
         long = len(given.sql) > LONG_CHARACTERS
         pieces = await asked.console.beside(look) if long else look()
+        _check_room(asked)  # Others may have come meanwhile.
         if given.parameters and len(pieces) > 1:
             raise Problem(400, "bad_request", "parameters go with one statement, not with several")
         if given.id in asked.session.queries:
@@ -294,9 +295,13 @@ class Work:
                 await self.connection.close()
 
 
-def _check(asked: Asked, given: QueryAsked) -> None:
+def _check_room(asked: Asked) -> None:
     if len(asked.session.queries) >= QUERIES_MAX or asked.console.queries >= ALL_QUERIES_MAX:
         raise busy("too many queries are running: wait for one, or cancel it")
+
+
+def _check(asked: Asked, given: QueryAsked) -> None:
+    _check_room(asked)
     if given.limit is not None and given.limit < 1:
         raise Problem(400, "bad_request", "limit is a number from 1 on")
     for value in (given.timeout, given.max_staleness):
