@@ -241,6 +241,7 @@ class Replica:
         self.node.installed(snapshot)
         self.last_seen = snapshot.last.index
         self.proposals.skipped(snapshot.last.index)
+        self._give_up_changes(behind=snapshot.last.index)
         self.reading.applied()
 
     def install_failed(self) -> None:
@@ -261,10 +262,16 @@ class Replica:
         if led and (again or not self.leads):
             self.writer.lead_lost()
             self.proposals.lead_lost(change.leader)
-            for _, _, tell in self._changes:
-                tell("the node lost the lead while the change was under way; see `members`")
-            self._changes.clear()
+            self._give_up_changes()
         self.world.role_changed(change)
+
+    def _give_up_changes(self, behind: int = 0) -> None:
+        """What is committed is told when it is applied: a leader that removes itself loses the lead
+        by it. What a snapshot has taken the place of is not applied any more."""
+        committed = self.node.log.committed
+        for change in [c for c in self._changes if c[0] > committed or c[0] <= behind]:
+            self._changes.remove(change)
+            change[2]("the node lost the lead while the change was under way; see `members`")
 
     def expire(self) -> None:
         """Answer requests whose clients have stopped waiting. Called every now and then."""

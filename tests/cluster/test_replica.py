@@ -127,6 +127,21 @@ def test_a_membership_change_is_told_when_it_is_applied(leader: Stage) -> None:
     assert told == [None]
 
 
+def test_a_leader_that_removes_itself_says_that_it_is_done(staged: Staged) -> None:
+    """Though it loses the lead by it, and its database is busy at that moment."""
+    told: list[str | None] = []
+    leader = staged(2).lead()
+    leader.world.database_waits = True
+    leader.replica.change(RemoveMember(1), told.append)
+    leader.pump()
+    leader.acknowledge(2)
+    leader.pump()
+    assert not leader.replica.leads
+    assert told == []
+    leader.world.finish_jobs()
+    assert told == [None]
+
+
 def test_a_membership_change_that_is_refused_says_why(leader: Stage) -> None:
     told: list[str | None] = []
     leader.replica.change(RemoveMember(9), told.append)
