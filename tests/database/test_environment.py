@@ -127,7 +127,9 @@ def test_the_fingerprint_follows_what_the_machine_makes_of_numbers(
 ) -> None:
     here = fingerprint()
     monkeypatch.setattr(numbers, "probe", lambda: "another library's")
+    fingerprint.cache_clear()
     assert fingerprint() != here
+    fingerprint.cache_clear()
 
 
 @pytest.fixture

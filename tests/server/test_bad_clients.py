@@ -315,5 +315,5 @@ def test_a_statement_that_runs_long_does_not_cost_the_lead(node: Node) -> None:
                 reader.execute("SELECT 1", consistency="stale").fetchall()
                 worst[0] = max(worst[0], time.monotonic() - started)
         thread.join()
-    assert worst[0] < 0.4, f"another client waited {worst[0]:.2f} s"
+    assert worst[0] < 1.0, f"another client waited {worst[0]:.2f} s"
     assert node.status()["term"] == term

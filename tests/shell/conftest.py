@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from io import StringIO
 from pathlib import Path
 
@@ -15,12 +14,6 @@ from raftsql_shell.session import Session
 from raftsql_shell.shell import Shell
 from tests.driver import fake as driver_fake
 from tests.shell.fake import ShellConnection, ShellServer
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--rewrite` approves what the transcripts show now: read the difference like code."""
-    with suppress(ValueError):  # The Raft core's tests have the same option.
-        parser.addoption("--rewrite", action="store_true", help="rewrite the approved output")
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from contextlib import suppress
 
 import pytest
 
@@ -31,12 +30,6 @@ INSERT INTO book(title, author, price, cover) VALUES
   ('The Dispossessed', 1, 9.5, x'ffd8ffe000104a46'), ('Solaris', 2, 8.0, NULL),
   ('Λυσιστράτη', 3, NULL, NULL), ('Four Ways to Forgiveness', 1, 7.25, NULL);
 """
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--rewrite` keeps the pictures that the tests make: look at them as you would read code."""
-    with suppress(ValueError):  # Other folders' tests have the same option.
-        parser.addoption("--rewrite", action="store_true", help="keep the pictures made")
 
 
 @pytest.hookimpl(wrapper=True)
