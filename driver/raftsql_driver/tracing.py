@@ -30,7 +30,8 @@ try:
     from opentelemetry import trace
     from opentelemetry.context import Context
     from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
-    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    from raftsql_proto.traces import header_of
 except ImportError as error:
     raise InterfaceError(
         f"the option tracing needs OpenTelemetry ({error}): pip install 'raftsql[opentelemetry]', "
@@ -45,10 +46,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LIBRARY: Final = "raftsql_driver"
-HEADER_MAX: Final = 600
-"""What a frame takes of a span's name; W3C lets the `tracestate` be dropped."""
-_w3c: Final = TraceContextTextMapPropagator()
-"""What clients and nodes say to each other, whatever the program's own propagator is."""
 
 
 class _Sql(msgspec.Struct, array_like=True):
@@ -177,7 +174,7 @@ class _Call:
             _summary(sent.captions), context, SpanKind.CLIENT,
             _attributes(frame, sent, self._tracing.mode), links, self._began_ns,
         )  # fmt: skip
-        self._header = header_of(self._span)
+        self._header = header_of(self._span.get_span_context())
 
     def _parent(self) -> tuple[Context | None, list[Link]]:
         """The transaction's span, or the program's own where it has opened one since."""
@@ -245,18 +242,6 @@ class _Call:
         span.set_attribute("raftsql.outcome", word)
         span.end()
         transaction.span = None
-
-
-def header_of(span: Span) -> str:
-    """How a frame names a span: nothing where nobody records it."""
-    context = span.get_span_context()
-    if not context.is_valid or not context.trace_flags.sampled:
-        return ""
-    carrier: dict[str, str] = {}
-    _w3c.inject(carrier, trace.set_span_in_context(span, Context()))
-    parent = carrier["traceparent"]
-    whole = f"{parent} {carrier.get('tracestate', '')}".rstrip()
-    return whole if len(whole) <= HEADER_MAX else parent
 
 
 def _sent(frame: Any, mode: str) -> Sent:

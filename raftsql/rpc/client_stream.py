@@ -324,7 +324,7 @@ class ClientStream:
         if self.service.forward(frame, self):
             return True
         self._open.pop(frame.id, None)
-        self._followed.pop(frame.id, None)
+        self._told(frame.id, None)
         return False
 
     def _setting(self, run: frames.Run, ask: Ask) -> None:

@@ -17,16 +17,12 @@ from typing import Final
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, Status, StatusCode
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from raftsql.cluster.requests import Stage
 from raftsql.rpc.tally import Kind, Outcome
+from raftsql_proto.traces import context_of, header_of, joined
 
-_w3c: Final = TraceContextTextMapPropagator()
-"""What nodes and clients of a cluster say to each other is W3C's, whatever their programs use."""
 LIBRARY: Final = "raftsql"
-HEADER_MAX: Final = 600
-"""The longest that a frame takes."""
 
 _PARTS: Final = {
     (Kind.WRITE, Stage.PROPOSED): "queue",
@@ -71,7 +67,7 @@ class Tracing:
     def named_by(self, metadata: Iterable[tuple[str, str | bytes]]) -> str:
         """The trace that a single call's metadata names, as a frame would."""
         found = {name: value for name, value in metadata if isinstance(value, str)}
-        return _joined(found.get("traceparent", ""), found.get("tracestate", ""))
+        return joined(found.get("traceparent", ""), found.get("tracestate", ""))
 
 
 class Followed:
@@ -136,25 +132,8 @@ class Followed:
             from_ns = until_ns
 
 
-def header_of(context: trace.SpanContext) -> str:
-    """How a frame names a span: nothing where nobody records it."""
-    if not context.is_valid or not context.trace_flags.sampled:
-        return ""
-    carrier: dict[str, str] = {}
-    span = trace.NonRecordingSpan(context)
-    _w3c.inject(carrier, trace.set_span_in_context(span, Context()))
-    return _joined(carrier["traceparent"], carrier.get("tracestate", ""))
-
-
-def _joined(parent: str, state: str) -> str:
-    """W3C lets a `tracestate` be dropped that is too long to be handed on."""
-    whole = f"{parent} {state}".rstrip()
-    return whole if len(whole) <= HEADER_MAX else parent[:HEADER_MAX]
-
-
 def _parent_of(header: str) -> Context | None:
-    parent, _, state = header.partition(" ")
-    context = _w3c.extract({"traceparent": parent, "tracestate": state}, Context())
+    context = context_of(header)
     found = trace.get_current_span(context).get_span_context()
     return context if found.is_valid and found.trace_flags.sampled else None
 
