@@ -32,29 +32,16 @@ SLICE: Final = 48 << 10
 KINDS: Final = {"csv": "text/csv; charset=utf-8", "json": "application/json"}
 
 
-class ExportAsked(msgspec.Struct):
-    """What to write, and how."""
+class ExportAsked(QueryAsked, kw_only=True):
+    """What to write, and how. All of it is written, whatever its `limit`."""
 
-    sql: str
     format: Literal["csv", "json"]
-    id: str = ""
-    parameters: list[Any] | dict[str, Any] | None = None
-    consistency: str | None = None
-    max_staleness: float | None = None
-    transaction: str | None = None
-    timeout: float | None = None
 
 
 async def export(asked: Asked) -> Response:
     """Run one statement that gives rows, and send all of them."""
     given = asked.body
-    work = await Work.of(
-        asked,
-        QueryAsked(
-            given.sql, given.id, given.parameters, given.consistency, given.max_staleness,
-            given.transaction, None, given.timeout,
-        ),
-    )  # fmt: skip
+    work = await Work.of(asked, given)
     try:
         cursor = await _begun(work)
     except BaseException:

@@ -15,13 +15,7 @@ const TABLES_MAX = 50;
 
 export class Results {
   constructor() {
-    /** @type {Answer[]} */
-    this.answers = [];
-    this.rows = 0;
-    this.letters = 0;
-    this.statements = 0;
-    this.changes = 0;
-    this.cancelling = false;
+    this.forget();
     this.summary = h('p', { class: 'summary', role: 'status', 'aria-live': 'polite' });
     this.progress = h('p', { class: 'progress', 'aria-hidden': 'true' });
     this.trouble = h('div', { class: 'result-trouble', role: 'alert' });
@@ -33,13 +27,19 @@ export class Results {
     this.line = h('div', { class: 'line' }, this.progress, this.summary);
   }
 
-  start() {
+  /** Nothing was run yet. */
+  forget() {
+    /** @type {Answer[]} */
     this.answers = [];
     this.rows = 0;
     this.letters = 0;
     this.statements = 0;
     this.changes = 0;
     this.cancelling = false;
+  }
+
+  start() {
+    this.forget();
     this.began = performance.now();
     fill(this.trouble);
     fill(this.chips);
