@@ -7,16 +7,17 @@ from collections.abc import Callable
 from typing import Any
 
 import raftsql
+from tests.operations.beside import Beside
 
 WRITERS = 4
 
 
-class Load:
+class Load(Beside):
     """Writers, each with a connection of its own; every error they see is kept."""
 
     def __init__(self, url: str) -> None:
+        super().__init__()
         self._url = url
-        self._stop = threading.Event()
         self.errors: list[str] = []
         self.written = [0] * WRITERS
         self.read = 0
@@ -26,14 +27,8 @@ class Load:
     def __enter__(self) -> Load:
         with raftsql.connect(self._url, autocommit=True) as connection:
             connection.execute("CREATE TABLE item(writer, number, PRIMARY KEY (writer, number))")
-        for thread in self._threads:
-            thread.start()
+        self._begin()
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(60)
 
     def is_all_there(self, connection: Any) -> None:
         """Nobody has met an error, and what was acknowledged is there, once."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import raftsql
+from tests.operations.beside import Beside
 
 ROWS = 4_000
 """Of a table that nobody changes: some 500 pages, of which any may be the damaged one."""
@@ -20,13 +21,13 @@ def body(number: int) -> str:
     return hashlib.sha256(str(number).encode()).hexdigest() * 8
 
 
-class Watch:
+class Watch(Beside):
     """Reads rows that are known, and a count that never falls short of what was acknowledged."""
 
     def __init__(self, addresses: list[str]) -> None:
         """Every node is read through by a thread of its own; all are written through by one."""
+        super().__init__()
         self._addresses = addresses
-        self._stop = threading.Event()
         self.wrong: list[str] = []
         self.acknowledged = 0
         self.answers = dict.fromkeys(addresses, 0)
@@ -42,14 +43,8 @@ class Watch:
             rows = [(number, body(number)) for number in range(ROWS)]
             for start in range(0, ROWS, 500):
                 connection.executemany("INSERT INTO item VALUES (?, ?)", rows[start : start + 500])
-        for thread in self._threads:
-            thread.start()
+        self._begin()
         return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(60)
 
     def _connected(self, place: str) -> Any:
         return raftsql.connect(f"raftsql://{place}/", autocommit=True, timeout=10.0)
