@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 QUICK_STEPS: Final = 64
 """Statements of a chain that can be done again in no time, if none of them took long."""
+QUICK_BYTES: Final = 1 << 20
+"""And their texts and parameters: a few large values take as long as many small ones."""
 
 
 class Chain:
@@ -40,7 +42,9 @@ class Chain:
     def is_quick(self) -> bool:
         """Whether it can be done again where nothing may take long."""
         steps = sum(member.step_count for member in self.members)
-        return steps <= QUICK_STEPS and not any(member.is_long for member in self.members)
+        size = sum(member.size for member in self.members)
+        quick = steps <= QUICK_STEPS and size <= QUICK_BYTES
+        return quick and not any(member.is_long for member in self.members)
 
     def join(self, transaction: OpenTransaction) -> None:
         """Begin a transaction upon those that are there."""

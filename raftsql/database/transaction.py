@@ -72,6 +72,8 @@ class OpenTransaction:
         self._apply = apply
         self._stop = stop
         self._steps: list[Step] = []
+        self.size = 0
+        """The bytes of their texts and parameters, nearly."""
         self._clock_ms = writer.clock_ms
         self.settings = int(settings)
         self.is_long = False
@@ -223,6 +225,7 @@ class OpenTransaction:
 
     def _note(self, statement: Statement | Batch, seed: int, changes: int, *, failed: bool) -> None:
         clock_ms = self._clock_ms
+        self.size += _size(statement)
         if isinstance(statement, Batch):
             step = Step("", None, clock_ms, seed, changes, failed, statement.body)
         else:
@@ -330,3 +333,12 @@ class OpenTransaction:
             assert entry.kind != COMMAND, "a command can't be applied beside an open transaction"
             if entry.kind == MEMBERSHIP:
                 self._writer.take_membership(entry.payload)
+
+
+def _size(statement: Statement | Batch) -> int:
+    """What it holds; numbers weigh nothing."""
+    if isinstance(statement, Batch):
+        return len(statement.body)
+    parameters = statement.parameters or ()
+    values = parameters.values() if isinstance(parameters, dict) else parameters
+    return len(statement.sql) + sum(len(v) for v in values if isinstance(v, str | bytes))

@@ -202,6 +202,21 @@ def test_a_statement_that_takes_long_is_run_again_upon_the_same(chain: Chain) ->
     assert chain.leader.rows("SELECT a FROM u") == [(1,), (2,), (12502500,)]
 
 
+def test_large_values_are_not_built_upon_nor_done_again_in_a_hurry(chain: Chain) -> None:
+    chain.begin()
+    chain.run(f"INSERT INTO u VALUES ('{'x' * (2 << 20)}')")
+    assert not chain.leader.machine.is_quick_to_unwind
+    chain.plain(EntryKind.NOOP)
+    chain.arrive()
+    with pytest.raises(TakesLonger):
+        chain.run("SELECT 1", patience=1_000)
+    answer = chain.run("SELECT count(*) FROM u")
+    assert isinstance(answer, Done)
+    assert answer.rows == [[1]]
+    assert chain.seal() is False
+    chain.check()
+
+
 @pytest.mark.parametrize(
     "sql",
     [
