@@ -50,6 +50,20 @@ async def test_a_user_that_is_not_one_any_more_is_refused(tmp_path: Path) -> Non
             await cluster.close()
 
 
+async def test_a_node_that_fails_is_no_end_without_a_reason(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken:
+        async def Connect(self, requests: object, context: object) -> None:
+            raise KeyError("secret")
+
+    call: Any = Conversation(Broken(), "test")  # type: ignore[arg-type]
+    assert await call.read() is grpc.aio.EOF
+    assert await call.code() is grpc.StatusCode.UNKNOWN
+    assert await call.details() == "the node failed: KeyError"
+    assert "a stream of the console's failed" in caplog.text
+
+
 async def test_a_greeting_that_is_refused_says_how(tmp_path: Path) -> None:
     async with served(tmp_path) as node:
         await node.add("root", role="admin")

@@ -127,9 +127,10 @@ async def _ask(known: Known, roads: Roads, gate: Gate) -> None:
         reply = await AdminStub(known.channel).Status(
             admin_pb2.StatusRequest(), metadata=credentials_of(gate), timeout=ASK_SECONDS
         )
-    except grpc.aio.AioRpcError:
+        picture = json.loads(reply.json)
+    except (grpc.aio.AioRpcError, ValueError):
         return
-    known.heard(json.loads(reply.json), perf_counter() - began)
+    known.heard(picture, perf_counter() - began)
 
 
 def rates(known: list[Known]) -> dict[str, float | None]:

@@ -10,6 +10,7 @@ that the node makes at that moment.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncGenerator
@@ -29,6 +30,8 @@ from raftsql_driver.routes import Routes
 from raftsql_driver.stream import Stream
 from raftsql_proto.client_pb2 import Frames
 from raftsql_proto.frames import PROTOCOL, Hello, Refused, Welcome, decode_server_frames, encode
+
+log = logging.getLogger("raftsql.server")
 
 HOME: Final = "this node"
 """The one node that the console speaks to; it passes on what the leader has to do."""
@@ -123,6 +126,9 @@ class Conversation:
             self._status = (ended.status, str(ended))
         except asyncio.CancelledError:
             self._status = (grpc.StatusCode.CANCELLED, "the stream was ended")
+        except Exception as error:
+            log.exception("a stream of the console's failed")
+            self._status = (grpc.StatusCode.UNKNOWN, f"the node failed: {type(error).__name__}")
         finally:
             self._up.close()
             self._down.close()
