@@ -14,6 +14,7 @@ from raftsql.raft.membership import Change, DemoteMember, PromoteMember, RemoveM
 from raftsql.raft.messages import NOBODY
 from raftsql.raft.ready import Refused
 from raftsql.rpc import status, verify_service
+from raftsql.rpc.at_leader import MOVED, NoAnswer, at_leader
 from raftsql.rpc.audit import Audit
 from raftsql.rpc.backup_service import Backups, NoBackup
 from raftsql.rpc.gate import Gate, credentials_of
@@ -82,51 +83,56 @@ class AdminService(AdminServicer):
         self, request: admin_pb2.AddMemberRequest, context: Context
     ) -> admin_pb2.MembersReply:
         """Let a node in, or give a learner its vote, or take one away."""
-        runner = await self._running(context)
-        if not runner.replica.leads:
-            return await self._pass_on(context, lambda stub: stub.AddMember(request))
-        node, member = request.node, runner.node.membership.members.get(request.node)
-        if member is None:
-            await self._abort(
-                context,
-                f"node {node} is not a member: start it with --join and the address of a member, "
-                "and it asks for its place itself",
-            )
-        if member.voter == (not request.learner):
+
+        async def here() -> admin_pb2.MembersReply:
+            runner = await self._running(context)
+            node, member = request.node, runner.node.membership.members.get(request.node)
+            if member is None:
+                await self._abort(
+                    context,
+                    f"node {node} is not a member: start it with --join and the address of a "
+                    "member, and it asks for its place itself",
+                )
+            if member.voter != (not request.learner):
+                change = DemoteMember(node) if request.learner else PromoteMember(node)
+                await self._change(runner, change, context)
             return self._members(runner)
-        change = DemoteMember(node) if request.learner else PromoteMember(node)
-        await self._change(runner, change, context)
-        return self._members(runner)
+
+        return await self._led(context, here, lambda stub: stub.AddMember(request))
 
     async def RemoveMember(
         self, request: admin_pb2.RemoveMemberRequest, context: Context
     ) -> admin_pb2.MembersReply:
         """Take a node out of the cluster for good."""
-        runner = await self._running(context)
-        if not runner.replica.leads:
-            return await self._pass_on(context, lambda stub: stub.RemoveMember(request))
-        await self._change(runner, RemoveMember(request.node), context)
-        return self._members(runner)
+
+        async def here() -> admin_pb2.MembersReply:
+            runner = await self._running(context)
+            await self._change(runner, RemoveMember(request.node), context)
+            return self._members(runner)
+
+        return await self._led(context, here, lambda stub: stub.RemoveMember(request))
 
     async def Transfer(
         self, request: admin_pb2.TransferRequest, context: Context
     ) -> admin_pb2.TransferReply:
         """Hand leadership over, and wait until somebody has it."""
-        runner = await self._running(context)
-        if not runner.replica.leads:
-            return await self._pass_on(context, lambda stub: stub.Transfer(request))
-        target = request.node or most_level(runner)
-        if target == NOBODY:
-            await self._abort(context, "there is no other voter to lead")
-        if target == runner.node.id:
-            return admin_pb2.TransferReply(leader=target)
-        try:
-            done = await hand_over(runner, target, seconds=TRANSFER_SECONDS_MAX)
-        except Refused as refused:
-            await self._abort(context, f"node {target} can't lead: {refused}")
-        if not done:
-            await self._abort(context, f"node {target} did not take over; this one still leads")
-        return admin_pb2.TransferReply(leader=runner.replica.known_leader)
+
+        async def here() -> admin_pb2.TransferReply:
+            runner = await self._running(context)
+            target = request.node or most_level(runner)
+            if target == NOBODY:
+                await self._abort(context, "there is no other voter to lead")
+            if target == runner.node.id:
+                return admin_pb2.TransferReply(leader=target)
+            try:
+                done = await hand_over(runner, target, seconds=TRANSFER_SECONDS_MAX)
+            except Refused as refused:
+                await self._abort(context, f"node {target} can't lead: {refused}")
+            if not done:
+                await self._abort(context, f"node {target} did not take over; this one still leads")
+            return admin_pb2.TransferReply(leader=runner.replica.known_leader)
+
+        return await self._led(context, here, lambda stub: stub.Transfer(request))
 
     async def Compact(
         self, _: admin_pb2.CompactRequest, context: Context
@@ -147,20 +153,22 @@ class AdminService(AdminServicer):
         self, request: admin_pb2.VerifyRequest, context: Context
     ) -> admin_pb2.VerifyReply:
         """Compare what all nodes hold at one index."""
-        runner = await self._running(context)
         seconds = request.timeout_ms / 1000 or verify_service.VERIFY_SECONDS
-        if not runner.replica.leads:
-            return await self._pass_on(context, lambda stub: stub.Verify(request), seconds)
-        assert self._siblings is not None, "a running node has siblings"
-        try:
-            report = await verify_service.verify(runner, self._siblings, seconds)
-        except NotProposed as error:
-            await self._abort(context, str(error))
-        names = ("index", "equal", "complete", "differences", "damaged")
-        told = {name: report[name] for name in names}
-        # An alarm for whoever watches, until somebody verifies again.
-        self.more["verified"] = lambda: told
-        return admin_pb2.VerifyReply(equal=report["equal"], json=status.as_json(report))
+
+        async def here() -> admin_pb2.VerifyReply:
+            runner = await self._running(context)
+            assert self._siblings is not None, "a running node has siblings"
+            try:
+                report = await verify_service.verify(runner, self._siblings, seconds)
+            except NotProposed as error:
+                await self._abort(context, str(error))
+            names = ("index", "equal", "complete", "differences", "damaged")
+            told = {name: report[name] for name in names}
+            # An alarm for whoever watches, until somebody verifies again.
+            self.more["verified"] = lambda: told
+            return admin_pb2.VerifyReply(equal=report["equal"], json=status.as_json(report))
+
+        return await self._led(context, here, lambda stub: stub.Verify(request), seconds)
 
     async def Backup(
         self, request: admin_pb2.BackupRequest, context: Context
@@ -208,24 +216,28 @@ class AdminService(AdminServicer):
         found = runner.node.status()
         return admin_pb2.MembersReply(json=status.as_json(status.members(runner, found)))
 
-    async def _pass_on(
+    async def _led(
         self,
         context: Context,
-        call: Callable[[AdminStub], Awaitable[Reply]],
+        here: Callable[[], Awaitable[Reply]],
+        there: Callable[[AdminStub], Awaitable[Reply]],
         seconds: float = CHANGE_SECONDS_MAX,
     ) -> Reply:
         runner = await self._running(context)
-        leader = runner.node.membership.members.get(runner.replica.known_leader)
-        if leader is None:
-            await self._abort(context, "no leader is known; try again when one is elected")
-        if any(key == PASSED_ON for key, _ in context.invocation_metadata() or ()):
-            await self._abort(context, f"the leader has changed; ask the node at {leader.address}")
+        passed_on = any(key == PASSED_ON for key, _ in context.invocation_metadata() or ())
+        if passed_on and not runner.replica.leads:
+            await context.abort(MOVED, "the leader has changed")
+
+        async def pass_on(channel: grpc.aio.Channel, left: float) -> Reply:
+            return await there(_Passing(channel, left, credentials_of(self._gate)))
+
         assert self._siblings is not None, "a running node has siblings"
-        async with self._siblings.roads.to(leader.address) as channel:
-            try:
-                return await call(_Passing(channel, seconds, credentials_of(self._gate)))
-            except grpc.aio.AioRpcError as error:
-                await context.abort(error.code(), error.details() or "")
+        try:
+            return await at_leader(runner, self._siblings.roads, here, pass_on, seconds)
+        except NoAnswer as error:
+            await self._abort(context, str(error))
+        except grpc.aio.AioRpcError as error:
+            await context.abort(error.code(), error.details() or "")
 
     async def _abort(self, context: Context, message: str) -> NoReturn:
         await context.abort(grpc.StatusCode.FAILED_PRECONDITION, message)

@@ -17,6 +17,7 @@ import grpc.aio
 
 from raftsql.cluster.runner import Runner
 from raftsql.rpc import passwords
+from raftsql.rpc.at_leader import MOVED, NoAnswer, at_leader
 from raftsql.rpc.channels import PLAIN, Roads
 from raftsql.rpc.gate import Caller, Denied, Gate, credentials_of, is_local
 from raftsql.rpc.proposing import NotProposed, let_through, proposed
@@ -97,12 +98,14 @@ class UsersService(UsersServicer):
         runner = await self._running(context)
         said = _noted(request)
         try:
-            if runner.replica.leads:
-                number = 0 if caller is None else self._gate.number_of(caller, claimed)
-                reply = await self._change(runner, request, number)
-            else:
-                reply = await self._pass_on(runner, request, caller)
-        except (_Refused, Denied, NotProposed) as error:
+            self._check_place(runner, caller)
+            reply = await at_leader(
+                runner, self._roads,
+                lambda: self._change(runner, request, caller, claimed),
+                lambda channel, left: self._pass_on(channel, request, caller, left),
+                CHANGE_SECONDS,
+            )  # fmt: skip
+        except (_Refused, Denied, NotProposed, NoAnswer) as error:
             self._note(caller, peer, f"refused: {error}", said)
             await context.abort(getattr(error, "status", _PRECONDITION), str(error))
         except grpc.aio.AioRpcError as error:
@@ -152,8 +155,9 @@ class UsersService(UsersServicer):
         self._gate.audit.note("user", user=name, peer=peer, outcome=outcome, **said)
 
     async def _change(
-        self, runner: Runner, request: users_pb2.ChangeRequest, by: int
+        self, runner: Runner, request: users_pb2.ChangeRequest, caller: Caller | None, claimed: int
     ) -> users_pb2.ChangeReply:
+        by = 0 if caller is None else self._gate.number_of(caller, claimed)
         change = await self._change_of(request)
         if not self._gate.access.keys:
             await self._propose(runner, AddKey(secrets.token_bytes(KEY_BYTES)), 0)
@@ -200,23 +204,31 @@ class UsersService(UsersServicer):
             raise _Refused(answer.message)
         return index
 
-    async def _pass_on(
-        self, runner: Runner, request: users_pb2.ChangeRequest, caller: Caller | None
-    ) -> users_pb2.ChangeReply:
-        leader = runner.node.membership.members.get(runner.replica.known_leader)
-        if leader is None:
-            raise _Refused("no leader is known; try again when one is elected")
-        if not self._gate.access.on and self._gate.is_closed:
-            raise _Refused(f"the first user is made on the leader's own machine, {leader.address}")
+    def _check_place(self, runner: Runner, caller: Caller | None) -> None:
+        """Whether it may be asked here: only once passed on, and a first user not at all."""
+        if runner.replica.leads:
+            return
         if caller is not None and caller.is_node:
-            raise _Refused(f"the leader has changed; ask the node at {leader.address}")
+            raise _Moved
+        if not self._gate.access.on and self._gate.is_closed:
+            leader = runner.node.membership.members.get(runner.replica.known_leader)
+            where = "which is not known now" if leader is None else leader.address
+            raise _Refused(f"the first user is made on the leader's own machine, {where}")
+
+    async def _pass_on(
+        self,
+        channel: grpc.aio.Channel,
+        request: users_pb2.ChangeRequest,
+        caller: Caller | None,
+        seconds: float,
+    ) -> users_pb2.ChangeReply:
         by = self._gate.number_of(caller, 0)
-        async with self._roads.to(leader.address) as channel:
-            metadata = [(FOR_USER, str(by)), *credentials_of(self._gate)]
-            reply: users_pb2.ChangeReply = await UsersStub(channel).Change(
-                request, metadata=metadata, timeout=CHANGE_SECONDS
-            )
-            return reply
+        reply: users_pb2.ChangeReply = await UsersStub(channel).Change(
+            request,
+            metadata=[(FOR_USER, str(by)), *credentials_of(self._gate)],
+            timeout=seconds,
+        )
+        return reply
 
     # Keys.
 
@@ -241,6 +253,15 @@ class UsersService(UsersServicer):
 
 class _Refused(Exception):
     """It can't be done; why."""
+
+
+class _Moved(_Refused):
+    """Another node asked, and this one does not lead (any more)."""
+
+    status = MOVED
+
+    def __init__(self) -> None:
+        super().__init__("the leader has changed")
 
 
 _PRECONDITION: Final = grpc.StatusCode.FAILED_PRECONDITION

@@ -50,12 +50,14 @@ def call(
         except grpc.RpcError as error:
             code = error.code()
             if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
-                raise silent(address, error) from error
+                raise silent(address, error, timeout) from error
             raise NotDone(error.details() or str(code)) from error
 
 
-def silent(address: str, error: grpc.RpcError) -> Unreachable:
+def silent(address: str, error: grpc.RpcError, seconds: float = 0.0) -> Unreachable:
     """That a node did not answer, and what is probably wrong."""
+    if seconds and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return Unreachable(f"no answer from {address} within {seconds:g} s: is it overloaded, or cut off?")
     meant = hint(error.details() or "", tls=way_to(address).tls)
     return Unreachable(f"no answer from {address}: {meant or 'is a node running there?'}")
 

@@ -228,6 +228,24 @@ def test_status_answers_within_its_time_without_a_quorum(cluster: Cluster) -> No
     assert "no leader is known" in said
 
 
+@pytest.mark.parametrize("paused", [False, True])
+def test_a_leader_that_has_just_been_lost_is_removed_by_one_command_to_a_follower(
+    cluster: Cluster, paused: bool
+) -> None:
+    """During the election that its loss begins, at a node that still believes in it."""
+    nodes = cluster.of(3)
+    lost = cluster.leader()
+    number = lost.status()["node_id"]
+    asked = next(node for node in nodes if node is not lost)
+    if paused:
+        lost.pause()
+    else:
+        lost.kill()
+    code, said = operate("remove", str(number), url=asked.url)
+    assert code == 0, said
+    assert number not in members(asked)
+
+
 def test_stale_reads_go_on_without_a_quorum_and_tell_their_age(cluster: Cluster) -> None:
     nodes = cluster.of(3)
     write(nodes[0].url, "CREATE TABLE t (x)", "INSERT INTO t VALUES (1)")
