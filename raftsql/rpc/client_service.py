@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 EXPIRE_SECONDS = 5.0
 LAST_WRITE_SECONDS_MAX = 1.0
 """How long the message that is leaving may take when its stream is to end."""
+GREETING_SECONDS_MAX = 5.0
+"""How long somebody who is turned away may take to say hello."""
 STREAMS_MAX = 20_000
 """Client processes that may be connected to one node."""
 
@@ -178,8 +181,9 @@ class ClientService(ClientServicer):
     async def Connect(self, _: object, context: Context) -> None:
         """One client process, until it goes."""
         peer = context.peer()  # Now: gRPC reads freed memory when the client has left.
-        await self._check_attached(context)
-        if len(self.streams) >= STREAMS_MAX:
+        if self._runner is None or len(self.streams) >= STREAMS_MAX:
+            await _heard_out(context)
+            await self._check_attached(context)
             await context.abort(
                 grpc.StatusCode.RESOURCE_EXHAUSTED, "too many clients are connected to this node"
             )
@@ -408,6 +412,14 @@ class _Unwelcome(Exception):
     def __init__(self, status: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+async def _heard_out(context: Context) -> None:
+    """Let the client say hello before it is turned away: gRPC tells one whose message is still
+    leaving that this failed, and not what the server said."""
+    with suppress(TimeoutError, grpc.RpcError):
+        async with asyncio.timeout(GREETING_SECONDS_MAX):
+            await context.read()
 
 
 async def _ended(tasks: list[asyncio.Task[Any]]) -> BaseException | None:

@@ -236,16 +236,36 @@ async def test_no_status_is_sent_while_a_message_is_leaving(service: ClientServi
     assert isinstance(await wire.next(), frames.Welcome)
 
 
+async def turned_away(service: ClientService) -> Aborted:
+    """What a client is told that has said hello, and not before it has."""
+    wire: Any = Wire()
+    call = asyncio.create_task(service.Connect(None, wire))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not call.done()
+    wire.send(frames.Hello(frames.PROTOCOL))
+    with pytest.raises(Aborted) as aborted:
+        await ended(call)
+    return aborted.value
+
+
 async def test_clients_of_a_node_are_bounded(
     service: ClientService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_service, "STREAMS_MAX", 0)
-    with pytest.raises(Aborted) as aborted:
-        await service.Connect(None, Wire())  # type: ignore[arg-type]
-    assert aborted.value.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+    told = await turned_away(service)
+    assert told.code is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_a_node_without_a_place_serves_nobody() -> None:
-    with pytest.raises(Aborted) as aborted:
-        await ClientService().Connect(None, Wire())  # type: ignore[arg-type]
-    assert aborted.value.code is grpc.StatusCode.UNAVAILABLE
+    told = await turned_away(ClientService())
+    assert "belongs to no cluster yet" in str(told)
+
+
+async def test_who_never_says_hello_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client_service, "GREETING_SECONDS_MAX", 0.01)
+    wire: Any = Wire()
+    with pytest.raises(Aborted):
+        await ended(asyncio.create_task(ClientService().Connect(None, wire)))

@@ -129,7 +129,7 @@ def test_whom_a_joining_node_waits_for_is_said(cluster: Cluster) -> None:
     assert done.returncode == 0
     assert nobody in json.loads(done.stdout)["waits_for"]
     with pytest.raises(client.Error, match="belongs to no cluster yet"):
-        client.connect(node.url, timeout=1).execute("SELECT 1")
+        client.connect(node.url, timeout=5).execute("SELECT 1")
     assert node.stop() == 0
 
 
