@@ -156,7 +156,7 @@ class Transaction:
             step.reply.refused(self._why, self._reason)
         elif self.state is State.COMMITTING:
             step.reply.refused(Why.BAD_REQUEST, "the transaction is being committed")
-        elif read is not None and not self.immediate and self.state in _MAY_READ_ASIDE:
+        elif read is not None and self._may_read_aside:
             self._read_aside(read)
         else:
             self._steps.append(step)
@@ -164,6 +164,12 @@ class Transaction:
                 self._take_writer()
             else:
                 self._next_step()
+
+    @property
+    def _may_read_aside(self) -> bool:
+        """Whether a read need not wait for the writer. Behind a write that waits it must: it has to
+        see what that one writes, though its client has not waited for the answer."""
+        return not self.immediate and self.state in _MAY_READ_ASIDE and not self._steps
 
     def _read_aside(self, read: Read) -> None:
         """Read at this transaction's moment; the first read chooses it."""
@@ -184,7 +190,7 @@ class Transaction:
         self._snapshot = snapshot
         return snapshot
 
-    def read_aside(self) -> None:
+    def aside_answered(self) -> None:
         """A read of its moment was answered: a write that came meanwhile may go on."""
         self._asides -= 1
         self.seen = True
@@ -404,15 +410,15 @@ class _Aside:
 
     def result(self, answer: bytes, index: int) -> None:
         self._reply.result(answer, index)
-        self._transaction.read_aside()
+        self._transaction.aside_answered()
 
     def page(self, page: Page, index: int, age_ms: int) -> None:
         self._reply.page(page, index, age_ms)
-        self._transaction.read_aside()
+        self._transaction.aside_answered()
 
     def refused(self, why: Why, message: str) -> None:
         self._reply.refused(why, message)
-        self._transaction.read_aside()
+        self._transaction.aside_answered()
 
 
 def _run(

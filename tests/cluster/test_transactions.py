@@ -8,6 +8,7 @@ import apsw
 import pytest
 
 from raftsql.cluster import transactions
+from raftsql.cluster.requests import Read
 from raftsql.cluster.transactions import Step
 from raftsql.sql.commands import Batch, Failed, Many, Refusal, Statement, Why, encode
 from tests.cluster.stage import Heard, Stage, command
@@ -122,8 +123,6 @@ def test_a_write_behind_a_read_that_still_waits_lets_it_see_its_moment_first(
     """The client sent both without waiting; both are answered, in order."""
     client = leader.begin()
     reading, writing = Heard(), Heard()
-    from raftsql.cluster.requests import Read
-
     sql = Statement("SELECT count(*) FROM t")
     client.transaction.execute(Step([sql], 1, reading), Read(sql.sql, None, reading))
     insert = Statement("INSERT INTO t (y) VALUES ('a')")
@@ -134,6 +133,21 @@ def test_a_write_behind_a_read_that_still_waits_lets_it_see_its_moment_first(
     assert client.commit().times == 0
     leader.settle()
     assert leader.world.readers.holds == 0
+
+
+def test_a_read_behind_a_write_that_still_waits_sees_what_was_written(leader: Stage) -> None:
+    """The client sent all three without waiting: the last one is not read at the old moment."""
+    client = leader.begin()
+    before, writing, after = Heard(), Heard(), Heard()
+    sql = Statement("SELECT count(*) FROM t")
+    client.transaction.execute(Step([sql], 1, before), Read(sql.sql, None, before))
+    insert = Statement("INSERT INTO t (y) VALUES ('a')")
+    client.transaction.execute(Step([insert], 1, writing), None)
+    client.transaction.execute(Step([sql], 1, after), Read(sql.sql, None, after))
+    leader.settle()
+    assert before.rows == [[0]]
+    assert writing.done.changes == 1
+    assert after.done.rows == [[1]]
 
 
 def test_a_statement_is_answered_before_the_next_one_runs(alone: Stage) -> None:
