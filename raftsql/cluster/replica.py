@@ -125,6 +125,9 @@ class Replica:
 
     def change(self, change: Change, tell: Callable[[str | None], None]) -> None:
         """Change the membership; `tell` hears None when it is committed, else why it is not."""
+        if self.stopped:
+            tell("the node stops")
+            return
         try:
             place = self.node.change(change)
         except (Refused, ChangeRefused) as refused:

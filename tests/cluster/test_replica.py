@@ -169,6 +169,15 @@ def test_a_stopping_node_tells_whoever_waits_for_a_change(leader: Stage) -> None
     assert len(told) == 1
 
 
+def test_a_node_that_has_stopped_changes_no_membership(leader: Stage) -> None:
+    told: list[str | None] = []
+    leader.replica.stop()
+    last = leader.node.log.last
+    leader.replica.change(AddMember(4, "n4:1", "d4"), told.append)
+    assert told == ["the node stops"]
+    assert leader.node.log.last == last
+
+
 def test_a_removed_node_serves_nobody(leader: Stage) -> None:
     leader.lose_lead(leader=3)
     leader.node.removed = True
