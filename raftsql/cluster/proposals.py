@@ -86,7 +86,8 @@ class Proposals:
             write.reply.refused(why, message)
 
     def answer(self, entries: Sequence[Entry], answers: Sequence[bytes | None]) -> None:
-        """These entries were applied here, with these answers."""
+        """These entries were applied here, with these answers; None of what a snapshot had brought
+        already, and of what is no command."""
         waiting = self._by_index
         if not waiting:
             return
@@ -94,12 +95,14 @@ class Proposals:
             write = waiting.pop(entry.index, None)
             if write is None:
                 continue
-            if write.term == entry.term and answer is not None:
-                write.reply.result(answer, entry.index)
-            else:
+            if write.term != entry.term:
                 write.reply.refused(
                     Why.NOT_LEADER, "the node lost the lead before the write was replicated"
                 )
+            elif answer is None:
+                self._unknown(write, "a snapshot took the place of the log")
+            else:
+                write.reply.result(answer, entry.index)
 
     def lead_lost(self, leader: NodeId) -> None:
         """Another node may lead: what gathered was not proposed, what was proposed may happen.

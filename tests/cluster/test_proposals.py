@@ -102,6 +102,14 @@ def test_another_terms_entry_in_its_place_says_that_it_never_happened() -> None:
     assert heard(write).why is Why.NOT_LEADER
 
 
+def test_an_entry_that_was_passed_by_is_not_said_never_to_have_happened() -> None:
+    """Another node's snapshot took the database past it: it is committed, and its answer there."""
+    waiting, write = Proposals(), a_write()
+    in_the_log(waiting, write)
+    waiting.answer([entry(5, 2)], [None])
+    assert heard(write).why is Why.UNKNOWN
+
+
 def test_a_lost_lead_refuses_what_gathered_and_does_not_guess_about_the_rest() -> None:
     waiting = Proposals()
     proposed = a_write(session=8)
