@@ -401,19 +401,26 @@ class BaseConnection:
     def _savepoint(self, text: Text, sql: str, deadline: float) -> Flow[None]:
         """SAVEPOINT, RELEASE and ROLLBACK TO; the outermost savepoint may be the transaction."""
         name = text.argument.casefold()
-        if self._transaction is None:
+        current, begins = self._transaction, self._transaction is None
+        if current is None:
             if text.control is not Control.SAVEPOINT:
                 raise OperationalError(f"no such savepoint: {text.argument}")
-            self._new_transaction(self._mode)
+            current = self._new_transaction(self._mode)
             self._by_savepoint = self._autocommit
-        current = transaction.must_be_open(self._transaction, "use a savepoint")
         names = current.savepoints
         place = len(names) - 1 - names[::-1].index(name) if name in names else -1
         if text.control is Control.RELEASE and place == 0 and self._by_savepoint:
             yield from self._commit(deadline)
             return
         run = self._run_of(convert.pack(sql, None), None)
-        yield from transaction.statement(self._cluster.state, current, run, deadline, reads=True)
+        state = self._cluster.state
+        try:
+            # A node gives it the writer: that needs a session before, and a COMMIT after it.
+            yield from transaction.statement(state, current, run, deadline, reads=False)
+        except BaseException:
+            if begins:
+                yield from self._rollback()
+            raise
         if text.control is Control.SAVEPOINT:
             names.append(name)
         elif place >= 0:

@@ -130,6 +130,24 @@ def test_an_outermost_savepoint_is_a_transaction(server: FakeServer) -> None:
     connection.close()
 
 
+def test_a_savepoint_counts_as_a_write(server: FakeServer, connection: Connection) -> None:
+    """A node gives it the writer: a session can't be opened after it, and what is read on the
+    writer is certain only when the log has confirmed it."""
+    connection.execute("SAVEPOINT a")
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+    connection.commit()
+    assert [type(frame) for frame in server.frames] == [f.OpenSession, f.Run, f.Run, f.Commit]
+
+
+def test_a_first_savepoint_that_fails_begins_nothing(server: FakeServer) -> None:
+    connection = connect(server.url, autocommit=True)
+    server.faults.refuse = [f.Refused(0, f.Why.FORBIDDEN, "you may not")]
+    with pytest.raises(errors.ProgrammingError, match="you may not"):
+        connection.execute("SAVEPOINT a")
+    assert not connection.in_transaction
+    connection.close()
+
+
 @pytest.mark.parametrize(
     ("sql", "words"),
     [("COMMIT", "no transaction is active"), ("ROLLBACK", "no transaction is active")],

@@ -67,6 +67,17 @@ def test_the_first_transaction_of_a_process_may_read_before_it_writes(table: Eng
     assert rows(table) == ["x"]
 
 
+def test_the_first_transaction_of_a_process_may_begin_with_a_savepoint(table: Engine) -> None:
+    """It has the writer from then on, which opening a session would wait for."""
+    other = create_engine(
+        table.url.update_query_dict({"application_name": "a third", "timeout": "9"})
+    )
+    with other.begin() as connection, connection.begin_nested():
+        connection.execute(INSERT, {"b": "x"})
+    other.dispose()
+    assert rows(table) == ["x"]
+
+
 def test_a_savepoint_is_undone_alone(table: Engine) -> None:
     with table.begin() as connection:
         connection.execute(INSERT, {"b": "outer"})
