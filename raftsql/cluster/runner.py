@@ -34,6 +34,8 @@ from raftsql.raft.config import Config
 from raftsql.raft.messages import Entry, Envelope, NodeId, SnapshotMeta
 from raftsql.raft.ready import RoleChange, Save
 from raftsql.sql.commands import CommandKind, Restore
+from raftsql.storage.errors import CorruptSnapshot
+from raftsql.storage.snapshots import Snapshot
 
 T = TypeVar("T")
 
@@ -286,10 +288,12 @@ class Runner:
         """Put the database on a received snapshot, when what is under way there has ended."""
         self._database.do(partial(self._install, snapshot), self._installed, small=False)
 
-    def _install(self, snapshot: SnapshotMeta) -> SnapshotMeta:
+    def _install(self, snapshot: SnapshotMeta) -> SnapshotMeta | None:
+        """None when it can't be used; the database is as it was then."""
         stores = self.stores
-        received = next(s for s in stores.snapshots.all() if s.meta.last == snapshot.last)
-        stores.snapshots.verify(received)
+        received = self._received(snapshot)
+        if received is None:
+            return None
         incoming = stores.database.with_name(stores.database.name + "-incoming")
         incoming.unlink(missing_ok=True)
         incoming.hardlink_to(received.path)
@@ -297,12 +301,33 @@ class Runner:
         stores.snapshots.delete(received)
         return snapshot
 
-    def _installed(self, snapshot: SnapshotMeta) -> None:
-        self.meters.snapshots_installed += 1
-        log.info("n%d installed a snapshot up to entry %d", self.node.id, snapshot.last.index)
-        self.replica.installed(snapshot)
-        if self.transport is not None:
-            self.transport.applied()
+    def _received(self, snapshot: SnapshotMeta) -> Snapshot | None:
+        """The file of a received snapshot; None if it is gone, or not what it was when it came."""
+        snapshots = self.stores.snapshots
+        received = next((s for s in snapshots.all() if s.meta.last == snapshot.last), None)
+        if received is None:
+            log.warning(
+                "n%d: the snapshot of entry %d is gone, and has to come again",
+                self.node.id, snapshot.last.index,
+            )  # fmt: skip
+            return None
+        try:
+            snapshots.verify(received)
+        except CorruptSnapshot as error:
+            log.warning("n%d: a snapshot has to come again: %s", self.node.id, error)
+            snapshots.delete(received)
+            return None
+        return received
+
+    def _installed(self, snapshot: SnapshotMeta | None) -> None:
+        if snapshot is None:
+            self.replica.install_failed()
+        else:
+            self.meters.snapshots_installed += 1
+            log.info("n%d installed a snapshot up to entry %d", self.node.id, snapshot.last.index)
+            self.replica.installed(snapshot)
+            if self.transport is not None:
+                self.transport.applied()
         self.wake()
 
     def ship(self, peer: NodeId) -> None:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from raftsql.database import snapshot
+from raftsql.database.disk import Disk
+from raftsql.raft.messages import Position, SnapshotMeta
 from raftsql.sql.commands import Why
-from tests.cluster.running import Refused, running
+from raftsql.storage.snapshots import Snapshot
+from tests.cluster.running import Alone, Refused, running, until
 
 
 async def test_a_node_writes_and_reads_and_finds_it_again(tmp_path: Path) -> None:
@@ -66,3 +70,44 @@ async def test_a_failed_disk_stops_the_node_and_answers_everybody(tmp_path: Path
         with pytest.raises(Refused) as refused:
             await node.rows("SELECT 1")
         assert refused.value.why is Why.SHUTTING_DOWN
+
+
+def received(node: Alone) -> Snapshot:
+    """A snapshot in the node's folder, as if a leader had sent it."""
+    stores = node.runner.stores
+    copy = stores.database.with_name("copy")
+    meta = snapshot.take(stores.database, copy, Disk())
+    copy.rename(stores.snapshots.scratch(meta))
+    return stores.snapshots.adopt(meta)
+
+
+async def refuses_to_install(node: Alone, meta: SnapshotMeta) -> None:
+    runner = node.runner
+    runner.node.start_install(meta)
+    runner.wake()
+    await until(lambda: runner.node.installing is None or runner.failure is not None)
+    assert runner.failure is None
+    assert await node.rows("SELECT x FROM t") == [[1]]
+
+
+async def test_a_snapshot_that_is_gone_before_it_is_installed_is_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path / "d") as node:
+        await node.write("CREATE TABLE t (x)")
+        await node.write("INSERT INTO t VALUES (1)")
+        await refuses_to_install(node, SnapshotMeta(Position(99, 9), b""))
+
+
+async def test_a_snapshot_that_rots_before_it_is_installed_is_removed_and_asked_for_again(
+    tmp_path: Path,
+) -> None:
+    async with running(tmp_path / "d") as node:
+        await node.write("CREATE TABLE t (x)")
+        await node.write("INSERT INTO t VALUES (1)")
+        rotten = received(node)
+        content = bytearray(rotten.path.read_bytes())
+        content[5000] ^= 1
+        rotten.path.write_bytes(content)
+        await refuses_to_install(node, rotten.meta)
+        assert node.runner.stores.snapshots.all() == []
