@@ -141,9 +141,11 @@ class Querying:
         if isinstance(page, Failed):
             read.reply.result(encode(page), 0)
             return
-        # The state that was read is not newer than this: the client's next token.
-        index = self._runner.node.handed_out
-        age_ms = self._runner.replica.reading.age_ms()
+        # The state that was read is not newer than this: the client's next token. Of a database
+        # that was just replaced the core has not heard yet.
+        runner = self._runner
+        index = max(runner.node.handed_out, runner.machine.applied.index)
+        age_ms = runner.replica.reading.age_ms()
         read.reply.page(page, index, -1 if age_ms is None else age_ms)
 
 

@@ -45,11 +45,14 @@ class Awaited:
 
     def __init__(self) -> None:
         self.future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.index = 0
+        """What the client's next token would be."""
 
     def result(self, answer: bytes, index: int) -> None:
         self.future.set_result(decode_answer(answer))
 
     def page(self, page: Page, index: int, age_ms: int) -> None:
+        self.index = index
         self.future.set_result(page)
 
     def refused(self, why: Why, message: str) -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from raftsql.cluster.requests import Read
 from raftsql.database import snapshot
 from raftsql.database.disk import Disk
 from raftsql.raft.messages import Position, SnapshotMeta
-from raftsql.sql.commands import Why
+from raftsql.sql.commands import Level, Why
 from raftsql.storage.snapshots import Snapshot
-from tests.cluster.running import Alone, Refused, running, until
+from tests.cluster.running import Alone, Awaited, Refused, running, until
 
 
 async def test_a_node_writes_and_reads_and_finds_it_again(tmp_path: Path) -> None:
@@ -111,3 +112,22 @@ async def test_a_snapshot_that_rots_before_it_is_installed_is_removed_and_asked_
         rotten.path.write_bytes(content)
         await refuses_to_install(node, rotten.meta)
         assert node.runner.stores.snapshots.all() == []
+
+
+async def test_a_read_from_a_database_that_was_just_replaced_has_its_place_in_the_log(
+    tmp_path: Path,
+) -> None:
+    """The core hears of it a moment later; a token of before would let the client go back."""
+    async with running(tmp_path / "ahead") as node:
+        await node.write("CREATE TABLE t (x)")
+        for number in range(20):
+            await node.write("INSERT INTO t VALUES (?)", number)
+        ahead = received(node)
+    async with running(tmp_path / "d") as node:
+        incoming = ahead.path.rename(node.runner.stores.database.with_name("incoming"))
+        node.runner.marking.replace_database(incoming, ahead.meta.last)
+        assert node.runner.node.handed_out < ahead.meta.last.index
+        reply = Awaited()
+        node.runner.replica.read(Read("SELECT count(*) FROM t", None, reply, Level.STALE))
+        await reply.future
+        assert reply.index >= ahead.meta.last.index
