@@ -10,10 +10,13 @@ from __future__ import annotations
 import logging
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import grpc
+
+from raftsql.rpc.expiry import valid_until, warning
 
 log = logging.getLogger("raftsql.rpc")
 
@@ -62,6 +65,10 @@ class Certificates:
         self.refresh()
         key, certificate, authority = self._content
         return grpc.ssl_channel_credentials(authority, key, certificate)
+
+    def valid_until(self) -> datetime | None:
+        """When the certificate that is in use will not be believed any more."""
+        return valid_until(self._content[1])
 
     def refresh(self) -> bool:
         """Read the files if they are others; whether they were, and are in use now."""
@@ -113,6 +120,9 @@ class Certificates:
         except OSError as error:
             raise BadCertificates(f"{files.certificate}, {files.key}: {error.strerror}") from error
         key, certificate = _content_of(files.key), _content_of(files.certificate)
+        problem = warning(valid_until(certificate), datetime.now(UTC))
+        if problem:
+            log.warning("the certificate in %s %s", files.certificate, problem)
         return key, certificate, _authority(context, files.authority)
 
 

@@ -27,6 +27,12 @@ class Tls:
             if certificates is not None:
                 certificates.refresh()
 
+    def told(self) -> dict[str, str]:
+        """For the status: until when the certificate shown to each side is valid."""
+        shown = {"clients": self.clients, "peers": self.roads.certificates}
+        ends = {to: each.valid_until() for to, each in shown.items() if each is not None}
+        return {to: end.isoformat() for to, end in ends.items() if end is not None}
+
 
 def tls_of(settings: ServeSettings) -> Tls:
     """Read the certificates that the settings name; BadCertificates if they can't be used."""

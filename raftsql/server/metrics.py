@@ -8,6 +8,7 @@ that stands for an unknown (no leader, no backup yet) is absent rather than wron
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -91,6 +92,12 @@ METRICS: Final = (
     Named("sessions", GAUGE, "clients whose answers are kept for a retry, in the whole cluster"),
     Named("backup_age_seconds", GAUGE, "age of the newest scheduled backup, on the leader"),
     Named("backup_failed", GAUGE, "1 when the last scheduled backup failed, on the leader"),
+    Named(
+        "certificate_expires_time_seconds",
+        GAUGE,
+        "when the certificate shown to these is valid no more, as Unix time",
+        ("shown_to",),
+    ),
     Named("verify_equal", GAUGE, "0 when the last `verify` that this node led found a difference"),
 )
 """All that a node tells beside its process; each begins with `raftsql_`."""
@@ -158,6 +165,7 @@ def _values(host: Host) -> dict[str, list[Sample]]:
         "up": runner is not None and runner.failure is None,
         "ready": not unready(host),
         "start_time_seconds": host.started_at,
+        "certificate_expires_time_seconds": _certificates(host),
         **_clients(host),
     }
     if runner is not None:
@@ -252,6 +260,11 @@ def _clients(host: Host) -> dict[str, Any]:
         "statements_slow_total": tally.slow,
         "clients_connected": len(host.clients.streams),
     }
+
+
+def _certificates(host: Host) -> list[Sample]:
+    ends = host.admin.more.get("certificates_valid_until", dict)()
+    return [((to,), datetime.fromisoformat(end).timestamp()) for to, end in ends.items()]
 
 
 def _care(host: Host) -> dict[str, Any]:

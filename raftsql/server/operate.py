@@ -57,7 +57,9 @@ def call(
 def silent(address: str, error: grpc.RpcError, seconds: float = 0.0) -> Unreachable:
     """That a node did not answer, and what is probably wrong."""
     if seconds and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
-        return Unreachable(f"no answer from {address} within {seconds:g} s: is it overloaded, or cut off?")
+        return Unreachable(
+            f"no answer from {address} within {seconds:g} s: is it overloaded, or cut off?"
+        )
     meant = hint(error.details() or "", tls=way_to(address).tls)
     return Unreachable(f"no answer from {address}: {meant or 'is a node running there?'}")
 

@@ -85,6 +85,8 @@ async def _serve(configuration: Configuration, read: Callable[[], Configuration]
     metrics = Metrics(host)
     host.admin.metrics = metrics.text
     host.admin.more |= readiness.told(host)
+    if settings.tls_cert:
+        host.admin.more["certificates_valid_until"] = tls.told
     supervisor = Supervisor(os.environ)
     apply(settings)
     _heed_signals(stop, Reloading(settings, read, apply))

@@ -27,8 +27,9 @@ class Authority:
             "-days", "30", "-subj", f"/CN={name}", "-addext", "basicConstraints=critical,CA:TRUE",
         )  # fmt: skip
 
-    def sign(self, name: str) -> tuple[Path, Path]:
-        """A certificate for this machine and its key; under the same name, they are replaced."""
+    def sign(self, name: str, days: int = 30) -> tuple[Path, Path]:
+        """A certificate for this machine and its key; under the same name, they are replaced. With
+        less than no days, it has expired."""
         key, request, made = (self.folder / f"{name}.{kind}" for kind in ("key", "csr", "crt"))
         extensions = self.folder / f"{name}.ext"
         extensions.write_text(NAMES)
@@ -36,14 +37,14 @@ class Authority:
         _openssl("req", *_KEY, "-keyout", new_key, "-out", request, "-subj", f"/CN={name}")
         _openssl(
             "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key,
-            "-CAcreateserial", "-out", new, "-days", "30", "-extfile", extensions,
+            "-CAcreateserial", "-out", new, "-days", days, "-extfile", extensions,
         )  # fmt: skip
         new_key.replace(key)
         new.replace(made)
         return made, key
 
 
-def _openssl(*arguments: str | Path) -> None:
+def _openssl(*arguments: str | Path | int) -> None:
     done = subprocess.run(
         ["openssl", *map(str, arguments)], capture_output=True, text=True, timeout=60, check=False
     )

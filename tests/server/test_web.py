@@ -97,6 +97,8 @@ async def test_every_number_of_the_table_is_told_by_a_leader_that_has_worked(
         await led(host)
         host.admin.more["verified"] = lambda: {"equal": True}
         host.admin.more["backup"] = lambda: {"age_seconds": 3, "failure": None}
+        ends = {"clients": "2026-11-21T00:00:00+00:00"}
+        host.admin.more["certificates_valid_until"] = lambda: ends
         host.clients.tally.cells[0][0].add(250)
         code, text = await fetched(at, "/metrics")
         assert code == 200
@@ -112,6 +114,8 @@ async def test_every_number_of_the_table_is_told_by_a_leader_that_has_worked(
         assert families["raftsql_journal_sync_seconds"].type == "histogram"
         assert families["raftsql_backup_age_seconds"].samples[0].value == 3
         assert "raftsql_raft_members" in families
+        (end,) = families["raftsql_certificate_expires_time_seconds"].samples
+        assert (end.labels, end.value) == ({"shown_to": "clients"}, 1795219200.0)
         assert "process_resident_memory_bytes" in families
 
 
