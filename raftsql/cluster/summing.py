@@ -39,6 +39,8 @@ class Sums:
         self._thread = ThreadPoolExecutor(UNDER_WAY_MAX, thread_name_prefix="checksum")
         self._sums: OrderedDict[int, Future[Checksum]] = OrderedDict()
         self._stopped = False
+        self._lock = threading.Lock()
+        """Held while a sum is begun, so that none is after the stop."""
         self.damage: DatabaseDamaged | None = None
         """Set when the database was found damaged: this node has to stop, once it has said so."""
 
@@ -46,14 +48,16 @@ class Sums:
         """Take the moment: called where the log is applied, right after `index` and before more."""
         if index in self._sums:
             return
-        under_way = sum(not sum_.done() for sum_ in self._sums.values())
-        if under_way >= UNDER_WAY_MAX:
-            refusal: Future[Checksum] = Future()
-            refusal.set_exception(NoSum("too many checksums were under way at that moment"))
-            self._keep(index, refusal)
-            return
         taken = threading.Event()
-        self._keep(index, self._thread.submit(self._sum, path, index, taken))
+        with self._lock:
+            under_way = sum(not sum_.done() for sum_ in self._sums.values())
+            if self._stopped:
+                self._keep(index, _refused("the node stops"))
+                return
+            if under_way >= UNDER_WAY_MAX:
+                self._keep(index, _refused("too many checksums were under way at that moment"))
+                return
+            self._keep(index, self._thread.submit(self._sum, path, index, taken))
         # The thread opens the file itself, since it is its guest; nothing more is applied before.
         taken.wait()
 
@@ -102,6 +106,14 @@ class Sums:
         return await asyncio.shield(asyncio.wrap_future(sum_))
 
     def stop(self) -> None:
-        """The node stops."""
-        self._stopped = True
-        self._thread.shutdown(wait=True, cancel_futures=True)
+        """The node stops. What was begun ends soon, and is not cancelled: where the log is applied
+        its moment is waited for."""
+        with self._lock:
+            self._stopped = True
+        self._thread.shutdown(wait=True)
+
+
+def _refused(why: str) -> Future[Checksum]:
+    refusal: Future[Checksum] = Future()
+    refusal.set_exception(NoSum(why))
+    return refusal
