@@ -17,7 +17,8 @@ Any error that is not the same on every node stops the machine with nothing of t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -123,18 +124,31 @@ class Machine:
         be applied again, with more patience.
         """
         assert not self.in_transaction, "entries can't be applied beside an open transaction"
+        self.marker = None
+        answers: list[bytes | None] = []
+        with self._guarded():
+            self._writer.meter.wait(patience)
+            try:
+                self._apply(entries, answers)
+            except TakesLonger:
+                self._writer.drop()
+                applied = self._writer.applied.index + 1 - entries[0].index
+                raise TakesLonger(answers[:applied]) from None
+            finally:
+                self._writer.meter.wait(None)
+        return answers
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        """All work on the writer is done within this: text that is not UTF-8 is read as clients see
+        it, and any error that is not an answer stops the machine."""
         if self._stopped:
             raise MachineStopped("the machine has stopped")
-        self.marker = None
         token = text.begin_replacing()
-        answers: list[bytes | None] = []
-        self._writer.meter.wait(patience)
         try:
-            self._apply(entries, answers)
+            yield
         except TakesLonger:
-            self._writer.drop()
-            applied = self._writer.applied.index + 1 - entries[0].index
-            raise TakesLonger(answers[:applied]) from None
+            raise
         except BaseException as error:
             self.close()
             own = error.__cause__ if isinstance(error, MachineStopped) else error
@@ -142,9 +156,7 @@ class Machine:
                 raise stop_for(self.path, own) from error
             raise
         finally:
-            self._writer.meter.wait(None)
             text.end(token)
-        return answers
 
     def _apply(self, entries: Sequence[Entry], answers: list[bytes | None]) -> None:
         for entry in entries:
@@ -256,36 +268,24 @@ class Machine:
     def pass_over(self, entry: Entry) -> None:
         """Move past a RESTORE that must not be done, as `restore.answered` said."""
         assert not self.in_transaction, "entries can't be applied beside an open transaction"
-        if self._stopped:
-            raise MachineStopped("the machine has stopped")
         self._follows(entry)
         header = header_of(entry.payload)
         assert header.kind == CommandKind.RESTORE, "only a restore can be passed over"
-        try:
+        with self._guarded():
             self._writer.hear(header.clock_ms)
             self._writer.begin(header.settings)
             self._writer.commit(entry)
-        except BaseException as error:
-            self.close()
-            if isinstance(error, apsw.Error):
-                raise stop_for(self.path, error) from error
-            raise
 
     def begin(self, settings: Settings) -> OpenTransaction:
         """Open an interactive transaction, upon the sealed ones if there are any; nothing else is
         applied until they have ended, or are unwound."""
-        if self._stopped:
-            raise MachineStopped("the machine has stopped")
-        return OpenTransaction(self._writer, self._chain, settings, self.apply, self.close)
+        return OpenTransaction(self._writer, self._chain, settings, self.apply, self._guarded)
 
     def unwind(self, upto: int) -> None:
         """Leave SQLite's transaction, so that entries up to this one can be applied. Sealed
         transactions among them are theirs; the others are done again when they go on."""
-        try:
+        with self._guarded():
             self._chain.unwind(upto)
-        except apsw.Error as error:
-            self.close()
-            raise stop_for(self.path, error) from error
 
     @property
     def is_quick_to_unwind(self) -> bool:

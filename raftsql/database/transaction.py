@@ -10,16 +10,16 @@ leaves no trace; should the entry be committed after all, it arrives through the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Final
 
 import apsw
 import msgspec
 
-from raftsql.database import many, text
+from raftsql.database import many
 from raftsql.database.chain import Chain
-from raftsql.database.errors import MachineStopped, TakesLonger, stop_for
+from raftsql.database.errors import TakesLonger
 from raftsql.database.fuel import exact
 from raftsql.database.headers import COMMAND, MEMBERSHIP, Header, header_of
 from raftsql.database.replay import TRANSACTION_DONE
@@ -57,20 +57,20 @@ TOO_LONG: Final = Failed(
 
 
 Apply = Callable[[Sequence[Entry]], list[bytes | None]]
-Stop = Callable[[], None]
-"""Tells the machine that it must stop."""
+Guarded = Callable[[], AbstractContextManager[None]]
+"""Within it any error that is not an answer stops the machine."""
 
 
 class OpenTransaction:
     """A transaction from its BEGIN to its COMMIT or ROLLBACK."""
 
     def __init__(
-        self, writer: Writer, chain: Chain, settings: Settings, apply: Apply, stop: Stop
+        self, writer: Writer, chain: Chain, settings: Settings, apply: Apply, guarded: Guarded
     ) -> None:
         self._writer = writer
         self._chain = chain
         self._apply = apply
-        self._stop = stop
+        self._guarded = guarded
         self._steps: list[Step] = []
         self.size = 0
         """The bytes of their texts and parameters, nearly."""
@@ -91,24 +91,6 @@ class OpenTransaction:
         self._moves_savepoints = False
         with self._guarded():
             chain.join(self)
-
-    @contextmanager
-    def _guarded(self) -> Iterator[None]:
-        """Stop the machine for any error that is not an answer."""
-        token = text.begin_replacing()
-        try:
-            yield
-        except TakesLonger:
-            raise
-        except BaseException as error:
-            self.is_open = False
-            self._stop()
-            own = error.__cause__ if isinstance(error, MachineStopped) else error
-            if isinstance(own, apsw.Error):
-                raise stop_for(self._writer.path, own) from error
-            raise
-        finally:
-            text.end(token)
 
     @property
     def _goes_on(self) -> bool:
