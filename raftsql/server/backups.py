@@ -62,8 +62,11 @@ def _reported(
         return INTERRUPTED
     except Unreachable as error:
         code, problem = UNREACHABLE, str(error)
-    except (Failed, NotDone, NoDestination, CannotPack, apsw.Error, OSError) as error:
+    except (Failed, NotDone, NoDestination, CannotPack, apsw.Error) as error:
         code, problem = 1, str(error)
+    except OSError as error:
+        named = error.filename is not None and error.strerror
+        code, problem = 1, f"{error.filename}: {error.strerror}" if named else str(error)
     except compression.errors() as error:
         code, problem = 1, f"the packed file is cut or damaged: {error}"
     except grpc.RpcError as error:

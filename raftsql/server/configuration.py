@@ -96,8 +96,10 @@ def _read(setting: Setting, value: object, source: str) -> Any:
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadSettings(f"the settings can't be read: {error}") from error
+    except OSError as error:
+        raise BadSettings(f"the settings in {path} can't be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadSettings(f"the settings in {path} can't be read: they are not UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise BadSettings(f"{path} is not TOML: {error}") from error
     known = [setting.name for setting in SETTINGS]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import signal
 import socket
 import subprocess
@@ -176,13 +177,32 @@ def _shell(url: str) -> int:
 
 
 def _stay(nodes: list[subprocess.Popen[bytes]]) -> int:
-    while True:
-        for number, node in enumerate(nodes, 1):
+    """Until a node fails; one that somebody ends to see what happens is only spoken of."""
+    running = dict(enumerate(nodes, 1))
+    while running:
+        for number, node in list(running.items()):
             code = node.poll()
-            if code is not None and code > 0:
+            if code is None:
+                continue
+            if code > 0:
                 print(f"raftsql up: node {number} stopped with code {code}", file=sys.stderr)
                 return 1
+            del running[number]
+            print(
+                f"raftsql up: node {number} has ended, the others go on; to start it again: "
+                f"{_typed(node)}",
+                file=sys.stderr,
+            )
         time.sleep(0.2)
+    print("raftsql up: no node is left", file=sys.stderr)
+    return 1
+
+
+def _typed(node: subprocess.Popen[bytes]) -> str:
+    """What a person would type to run it."""
+    assert isinstance(node.args, list), "it was started with a list of words"
+    _python, _module, _server, *arguments = node.args
+    return shlex.join(["raftsql", *map(str, arguments)])
 
 
 def _stop(nodes: list[subprocess.Popen[bytes]]) -> None:

@@ -145,6 +145,14 @@ def test_a_place_that_takes_no_backup_is_said_before_anybody_is_asked(
         assert told in capsys.readouterr().err
 
 
+def test_a_file_that_is_not_there_is_named_as_people_name_it(
+    nobody: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = tmp_path / "absent.db"
+    assert main(["restore", str(absent), "--yes", "--url", nobody]) == 1
+    assert capsys.readouterr().err == f"raftsql restore: {absent}: No such file or directory\n"
+
+
 def test_a_device_is_not_replaced_by_a_backup(
     nobody: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -142,8 +142,9 @@ def test_values_are_written_as_toml_reads_them() -> None:
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "node.toml"
     file.write_bytes(b"\xff\xfe")
-    assert "can't be read" in problem("--config", str(file))
-    assert "can't be read" in problem("--config", str(tmp_path / "absent"))
+    assert f"{file} can't be read: they are not UTF-8" in problem("--config", str(file))
+    absent = tmp_path / "absent"
+    assert f"{absent} can't be read: No such file" in problem("--config", str(absent))
 
 
 def test_reading_an_address_does_not_look_it_up() -> None:

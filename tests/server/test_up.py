@@ -135,6 +135,10 @@ def test_a_node_that_is_killed_does_not_end_the_others(tmp_path: Path) -> None:
             os.kill(int((tmp_path / "node1" / "lock").read_text()), signal.SIGKILL)
             connection.execute("INSERT INTO t VALUES (1)")
             assert connection.execute("SELECT x FROM t").fetchall() == [(1,)]
+        assert process.stderr is not None
+        told, _, again = process.stderr.readline().strip().partition(": raftsql serve ")
+        assert told.endswith("node 1 has ended, the others go on; to start it again")
+        assert f"--data-dir {tmp_path / 'node1'} " in again
         assert process.poll() is None
     finally:
         assert stop(process, signal.SIGTERM) == 0
