@@ -16,7 +16,7 @@ from raftsql_driver.connection import BaseConnection, TransactionBlock
 from raftsql_driver.convert import Parameters
 from raftsql_driver.cursor import BaseCursor
 from raftsql_driver.errors import Error, SerializationFailure
-from raftsql_driver.flows import Ask, Flow, Pause, Send, Step
+from raftsql_driver.flows import Ask, Flow, Pause, Send, Step, has_ended
 from raftsql_driver.rows import RowFactory
 from raftsql_driver.verdict import Verdict
 
@@ -26,20 +26,22 @@ T = TypeVar("T")
 async def run(cluster: Cluster, flow: Flow[T]) -> T:
     """Carry out a flow's steps one after the other, and return what it comes to.
 
-    A flow is told of what interrupts a step (a cancelled task): it may have a last word to send.
+    A flow is told of what interrupts it (a cancelled task): it may have a last word to send.
     """
-    try:
-        step = next(flow)
-        while True:
-            try:
-                outcome = await _carry_out(cluster, step)
-            except BaseException as error:
-                step = flow.throw(error)
-            else:
-                step = flow.send(outcome)
-    except StopIteration as end:
-        result: T = end.value
-        return result
+    resume: Callable[[Any], Step] = flow.send
+    given: Any = None
+    while True:
+        try:
+            step = resume(given)
+            while True:
+                step = flow.send(await _carry_out(cluster, step))
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        except BaseException as error:
+            if has_ended(flow):
+                raise
+            resume, given = flow.throw, error
 
 
 async def _carry_out(cluster: Cluster, step: Step) -> Any:

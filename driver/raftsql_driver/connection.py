@@ -388,10 +388,12 @@ class BaseConnection:
         self._over()
 
     def _rollback(self) -> Flow[None]:
-        current = self._transaction
-        if current is not None:
+        if self._transaction is None:
+            return
+        try:
+            yield from transaction.rollback(self._cluster.state, self._transaction)
+        finally:
             self._over()
-            yield from transaction.rollback(self._cluster.state, current)
 
     def _over(self) -> None:
         self._transaction = None

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from inspect import GEN_CLOSED, getgeneratorstate
 from itertools import count
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
@@ -111,6 +112,11 @@ class Lost:
 Step: TypeAlias = Ask | Send | Wait | Pause
 Outcome: TypeAlias = Result | Page | Refused | Verdict | Lost
 Flow: TypeAlias = Generator[Step, Any, T]
+
+
+def has_ended(flow: Flow[Any]) -> bool:
+    """Whether an error came out of a flow itself. Else its runner was interrupted, and tells it."""
+    return getgeneratorstate(flow) == GEN_CLOSED
 
 
 class State:

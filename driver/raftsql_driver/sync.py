@@ -18,7 +18,7 @@ from raftsql_driver.connection import BaseConnection, TransactionBlock
 from raftsql_driver.convert import Parameters
 from raftsql_driver.cursor import BaseCursor
 from raftsql_driver.errors import Error, ProgrammingError, SerializationFailure, Unavailable
-from raftsql_driver.flows import Ask, Flow, Pause, Send, Step
+from raftsql_driver.flows import Ask, Flow, Pause, Send, Step, has_ended
 from raftsql_driver.loop import Background, background
 from raftsql_driver.rows import RowFactory
 from raftsql_driver.verdict import Verdict
@@ -30,20 +30,23 @@ _AT_WORK: Final = "thread"
 def run(worker: Background, cluster: Cluster, flow: Flow[T]) -> T:
     """Carry out a flow's steps one after the other, and return what it comes to.
 
-    A flow is told of what interrupts a step (KeyboardInterrupt): it may have a last word to send.
+    A flow is told of what interrupts it (KeyboardInterrupt), wherever that happens: it may have a
+    last word to send.
     """
-    try:
-        step = next(flow)
-        while True:
-            try:
-                outcome = _carry_out(worker, cluster, step)
-            except BaseException as error:
-                step = flow.throw(error)
-            else:
-                step = flow.send(outcome)
-    except StopIteration as end:
-        result: T = end.value
-        return result
+    resume: Callable[[Any], Step] = flow.send
+    given: Any = None
+    while True:
+        try:
+            step = resume(given)
+            while True:
+                step = flow.send(_carry_out(worker, cluster, step))
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        except BaseException as error:
+            if has_ended(flow):
+                raise
+            resume, given = flow.throw, error
 
 
 def _carry_out(worker: Background, cluster: Cluster, step: Step) -> Any:

@@ -126,13 +126,15 @@ def _first(state: State, transaction: Transaction, run: Run, deadline: float) ->
             ask = Ask(state.routes.writer(), run, deadline)
             try:
                 outcome = yield ask
+                if type(outcome) is Page or (type(outcome) is Result and _begun(outcome)):
+                    transaction.node, transaction.serial = ask.node, ask.serial
+                    transaction.open = True
             except BaseException:  # The caller gives up: the node must not keep it open.
+                transaction.open = False
                 yield Send(ask.node, Rollback(next_id(), transaction.number), ask.serial)
                 transaction.number = _next_number()
                 raise
-            if type(outcome) is Page or (type(outcome) is Result and _begun(outcome)):
-                transaction.node, transaction.serial = ask.node, ask.serial
-                transaction.open = True
+            if transaction.open:
                 return _content(transaction, ask, outcome)
             # Whether it was begun or not: nothing of it may stay, and its number is used up.
             yield Send(ask.node, Rollback(next_id(), transaction.number), ask.serial)
@@ -268,12 +270,17 @@ def rollback(state: State, transaction: Transaction) -> Flow[None]:
     """
     if not transaction.open:
         return
-    frame = Rollback(next_id(), transaction.number)
+    farewell = Send(transaction.node, Rollback(next_id(), transaction.number), transaction.serial)
     if transaction.reads_only:
-        yield Send(transaction.node, frame, transaction.serial)
-    else:
-        deadline = state.clock() + ROLLBACK_S
+        yield farewell
+        return
+    frame = Rollback(next_id(), transaction.number)
+    deadline = state.clock() + ROLLBACK_S
+    try:
         yield Ask(transaction.node, frame, deadline, transaction.serial)
+    except BaseException:  # The caller gives up waiting; it may have done so before that was sent.
+        yield farewell
+        raise
 
 
 def must_be_open(transaction: Transaction | None, what: str) -> Transaction:

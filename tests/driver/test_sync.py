@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from raftsql_driver import errors, rows
-from raftsql_driver.sync import Connection, Cursor, connect
+from raftsql_driver.flows import Flow, Pause
+from raftsql_driver.sync import Connection, Cursor, connect, run
 from raftsql_proto import frames as f
 from tests.driver.fake import FakeServer
 
@@ -573,6 +574,39 @@ def test_an_interrupt_at_any_moment_leaves_the_connection_usable(server: FakeSer
     assert interrupted > 20
     assert server.database.writer is None
     connection.close()
+
+
+class _InterruptedBetween:
+    """A flow whose runner is interrupted when it has been handed the first step."""
+
+    def __init__(self, flow: Any) -> None:
+        self._flow = flow
+        self.throw = flow.throw
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._flow, name)
+
+    def send(self, given: Any) -> Any:
+        self._flow.send(given)
+        raise KeyboardInterrupt
+
+
+def test_a_flow_is_told_of_an_interrupt_between_two_of_its_steps(connection: Connection) -> None:
+    said: list[str] = []
+
+    def flow() -> Flow[None]:
+        try:
+            yield Pause(0)
+        except KeyboardInterrupt:
+            said.append("told")
+            yield Pause(0)
+            said.append("the last word was carried out")
+            raise
+
+    interrupted: Any = _InterruptedBetween(flow())
+    with pytest.raises(KeyboardInterrupt):
+        run(connection._worker, connection._cluster, interrupted)
+    assert said == ["told", "the last word was carried out"]
 
 
 def _interrupt(*_: object) -> None:

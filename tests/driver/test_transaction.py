@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from raftsql_driver import errors, transaction
@@ -143,6 +144,23 @@ def test_an_interrupted_statement_loses_the_transaction() -> None:
     with pytest.raises(KeyboardInterrupt):
         statement(script, current, KeyboardInterrupt())
     assert isinstance(current.lost, errors.TransactionLost)
+
+
+def test_a_first_answer_that_can_not_be_read_leaves_nothing_begun() -> None:
+    script, current = Script().with_session(), Transaction(Begin.IMMEDIATE)
+    with pytest.raises(ValueError, match="truncated"):
+        statement(script, current, f.Result(0, msgspec.Raw(b"")))
+    assert not current.open
+    assert script.sent[0].frame.transaction == script.frames[0].transaction != current.number
+
+
+def test_who_gives_up_on_a_rollback_does_not_leave_the_transaction_to_the_node() -> None:
+    """The interrupt may have come before the rollback was sent; twice is as good as once."""
+    script = Script()
+    current = begun(script)
+    with pytest.raises(KeyboardInterrupt):
+        script.play(transaction.rollback(script.state, current), KeyboardInterrupt())
+    assert [send.frame.transaction for send in script.sent] == [current.number]
 
 
 def test_an_interrupted_first_statement_leaves_nothing_begun() -> None:
