@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
@@ -63,29 +62,4 @@ def sentence(text: str, refused: Refused) -> str:
     line, column = line_and_column(text, refused.position)
     return (
         f"{refused.what} at {line}:{column} is refused: {refused.why}. Instead, {refused.instead}."
-    )
-
-
-def caret(text: str, position: int, length: int = 1, *, width_max: int = 100) -> str:
-    """Draw the line of an offset with a mark under the place, for a terminal."""
-    position = min(max(position, 0), len(text))
-    start = text.rfind("\n", 0, position) + 1
-    end = text.find("\n", position)
-    end = len(text) if end < 0 else end
-    first = max(start, position - width_max // 2)
-    last = min(end, first + width_max)
-    shown = _printable(text[first:last])
-    before = _cells(_printable(text[first:position]))
-    under = _cells(_printable(text[position : max(position, min(position + length, last))]))
-    return f"{shown}\n{' ' * before}{'^' * max(1, under)}"
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else " " for letter in text)
-
-
-def _cells(text: str) -> int:
-    return sum(
-        0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1
-        for c in text
     )
