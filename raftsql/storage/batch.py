@@ -36,8 +36,8 @@ END = 0xFFFFFFFF
 ALIGNMENT = 128
 """Headers start at multiples of this, and so never cross from one 512-byte sector to the next."""
 
-PAYLOAD_BYTES_MAX = 1 << 30
-"""A record's payload is at most this long; a greater length is damage."""
+BODY_BYTES_MAX = 1 << 30
+"""A body is shorter: its length has 32 bits, and no record's may look like MAGIC or END."""
 
 HEADER = struct.Struct("<IIQIIIIQQQQQQQQ")
 RECORD = struct.Struct("<IIQQB")

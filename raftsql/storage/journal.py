@@ -23,7 +23,7 @@ from crc32c import crc32c
 
 from raftsql.raft.messages import NOBODY, ORIGIN, Entry, HardState, Position
 from raftsql.storage.batch import (
-    PAYLOAD_BYTES_MAX,
+    BODY_BYTES_MAX,
     Batch,
     aligned,
     encode_body,
@@ -32,7 +32,7 @@ from raftsql.storage.batch import (
 from raftsql.storage.errors import CorruptJournal, EntriesCompacted, JournalLost, JournalPoisoned
 from raftsql.storage.files import Files
 from raftsql.storage.reader import read_records
-from raftsql.storage.recovery import Scan, recover, scan
+from raftsql.storage.recovery import Scan, recover
 from raftsql.storage.segment import (
     PREAMBLE_BYTES,
     Segment,
@@ -184,16 +184,6 @@ class Journal:
                 runs.append(clipped)
         return runs if self.last.index >= start else []
 
-    def verify(self) -> None:
-        """Read every batch and check it; CorruptJournal names the first that is damaged."""
-        self._check()
-        for segment in self._segments:
-            last_batch = segment.last_batch
-            with self._poisoning():
-                found = scan(self._files, segment.path, segment.number).segment
-            if found.last_batch < last_batch:
-                raise CorruptJournal(segment.path, aligned(found.end), "a batch is damaged")
-
     def close(self) -> None:
         """End with a mark, so that damage to the last batch can't pass for a torn write."""
         try:
@@ -232,7 +222,7 @@ class Journal:
         """Write a batch and sync it; only then is anything in memory changed."""
         self._check()
         body = encode_body(entries, prev.index + 1)
-        assert len(body) < PAYLOAD_BYTES_MAX, "a batch is too large for the journal"
+        assert len(body) < BODY_BYTES_MAX, "a batch is too large for the journal"
         batch = Batch(
             number=self._segments[-1].last_batch + 1 if self._segments else 1,
             state=state,

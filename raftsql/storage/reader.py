@@ -12,7 +12,6 @@ from raftsql.storage.batch import (
     END_MARK,
     HEADER,
     KINDS,
-    PAYLOAD_BYTES_MAX,
     RECORD,
     UNCHECKED_BYTES,
     aligned,
@@ -58,18 +57,21 @@ def read_records(
     index, offset = indexes[sample], 0
     window = Window(file, max(WINDOW_BYTES_MIN, min(WINDOW_BYTES, 2 * bytes_max)))
     entries: list[Entry] = []
-    size = 0
+    size, sound = 0, 0
     while index <= last:
         if sample < len(indexes) and indexes[sample] == index:
-            offset = offsets[sample]
+            offset = sound = offsets[sample]
             sample += 1
         at = window.at(offset, RECORD.size)
         length, crc, term, found, kind = RECORD.unpack_from(window.data, at)
         if length == END:
             offset = _next_body(window, segment, offset)
             continue
-        if found != index or length > PAYLOAD_BYTES_MAX:
-            raise CorruptJournal(segment.path, offset, f"no record of entry {index} here")
+        if found != index:
+            # Those that were passed on the way were not checked: one of them may have led astray.
+            raise CorruptJournal(segment.path, sound, f"entry {index} does not follow from here")
+        if offset + RECORD.size + length > segment.end:
+            raise _damaged(segment, offset, index)
         if index >= first:
             size += length
             if entries and size > bytes_max:
@@ -78,13 +80,16 @@ def read_records(
             end = at + RECORD.size + length
             data = window.data
             if crc32c(data[at + UNCHECKED_BYTES : end]) != crc:
-                raise CorruptJournal(
-                    segment.path, offset, f"the record of entry {index} is damaged"
-                )
+                raise _damaged(segment, offset, index)
             entries.append(Entry(term, index, KINDS[kind], data[at + RECORD.size : end]))
+            sound = offset
         offset += RECORD.size + length
         index += 1
     return entries
+
+
+def _damaged(segment: Segment, offset: int, index: int) -> CorruptJournal:
+    return CorruptJournal(segment.path, offset, f"the record of entry {index} is damaged")
 
 
 def _next_body(window: Window, segment: Segment, offset: int) -> int:

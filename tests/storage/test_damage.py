@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
 
 from raftsql.raft.messages import ORIGIN, Entry, EntryKind
-from raftsql.storage.batch import ALIGNMENT, HEADER, Batch, encode_header
+from raftsql.storage.batch import ALIGNMENT, HEADER, RECORD, Batch, encode_header
 from raftsql.storage.errors import CorruptJournal
 from raftsql.storage.segment import PREAMBLE_BYTES
 from tests.simulator.faulty_files import MemoryFiles
@@ -38,11 +39,10 @@ def written(files: MemoryFiles, *, close: bool) -> Model:
 def named_damage(files: MemoryFiles, model: Model) -> CorruptJournal | None:
     """The error that names the damage; without one the journal must hold what the model holds."""
     try:
-        journal = opened(files)
-        journal.verify()
+        found = held(opened(files))
     except CorruptJournal as error:
         return error
-    assert held(journal) == model
+    assert found == model
     return None
 
 
@@ -78,6 +78,25 @@ def test_damage_in_a_full_segment_is_found_when_it_is_read() -> None:
         held(journal)
     assert raised.value.file == FIRST
     assert raised.value.offset <= offset
+
+
+def test_a_length_that_runs_out_of_the_file_is_damage_before_any_memory_is_taken_for_it() -> None:
+    files = MemoryFiles()
+    journal, model = opened(files), Model()
+    for _ in range(2):
+        model = do(journal, model, Append(count=30, payload_bytes=70))
+    assert FIRST.with_suffix(".index").name in files.names(FOLDER), "the first segment is full"
+    record = PREAMBLE_BYTES + ALIGNMENT + HEADER.size + RECORD.size + 70
+    files.flip(FIRST, record + 3, 5)
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptJournal) as raised:
+            journal.read(2, 2, 100)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (raised.value.file, raised.value.offset) == (FIRST, record)
+    assert peak < 1 << 20
 
 
 def test_a_flipped_bit_in_a_full_segment_without_an_index_is_named_at_the_start() -> None:

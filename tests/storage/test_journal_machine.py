@@ -79,9 +79,6 @@ class JournalMachine(RuleBasedStateMachine):
         self.model = held(self.journal)
         assert self.model in allowed
 
-    def teardown(self) -> None:
-        self.journal.verify()
-
 
 JournalMachine.TestCase.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None, print_blob=True
