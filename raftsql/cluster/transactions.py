@@ -97,6 +97,13 @@ class Step:
     fuel: int = DEFAULT_FUEL
     cancelled: bool = False
     watcher: Watcher | None = None
+    read: Read | None = None
+    """The read in whose place it runs, where the writer is its transaction's."""
+
+    @property
+    def request(self) -> Read | Step:
+        """What its client gives up when it does not want it any more."""
+        return self.read or self
 
     @property
     def is_small(self) -> bool:
@@ -159,6 +166,7 @@ class Transaction:
         elif read is not None and self._may_read_aside:
             self._read_aside(read)
         else:
+            step.read = read
             self._steps.append(step)
             if self.state in _MAY_READ_ASIDE and not self._asides:
                 self._take_writer()
@@ -268,7 +276,7 @@ class Transaction:
 
     def _is_unwanted(self, step: Step) -> bool:
         """Whether nobody waits for a statement that runs; asked from the lane's thread."""
-        return step.cancelled or self.state is State.ENDED
+        return step.request.cancelled or self.state is State.ENDED
 
     def _answered(self, step: Step, answer: Done | Failed | Unfinished) -> None:
         if isinstance(answer, Unfinished):
@@ -393,7 +401,8 @@ class Transaction:
 
     def end_if_late(self, now_ms: int) -> None:
         """End it when the client of a statement that waits for the writer has stopped waiting."""
-        late = [step for step in self._steps if 0 < step.deadline_ms <= now_ms]
+        asked = [step.request for step in self._steps]
+        late = [request for request in asked if 0 < request.deadline_ms <= now_ms]
         if late:
             self.end(*out_of_time(late[0], "the writer was free"))
 

@@ -12,6 +12,7 @@ import pytest
 
 from raftsql.cluster.lane import Lane
 from raftsql.cluster.patience import Longer, in_full
+from raftsql.cluster.requests import Read
 from raftsql.cluster.transactions import Step
 from raftsql.rpc.proposing import Awaited
 from raftsql.sql.commands import (
@@ -181,6 +182,24 @@ async def test_a_batch_that_nobody_waits_for_stops_with_its_transaction(tmp_path
         await turns_until(lambda: heard.times > 0)
         assert heard.why is Why.CANCELLED
         assert await solo.sql("INSERT INTO t VALUES (1)") == Done(1, 1)
+
+
+async def test_a_read_of_a_transaction_that_writes_stops_when_nobody_waits_for_it(
+    tmp_path: Path,
+) -> None:
+    """It runs as any statement does, but what its client has given up is the read."""
+    async with Solo(tmp_path) as solo:
+        transaction = solo.runner.replica.writer.begin(Settings.FOREIGN_KEYS, immediate=True)
+        endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+        sql = f"{endless} SELECT max(i) FROM n"
+        heard = Heard()
+        read = Read(sql, None, heard)
+        transaction.execute(Step([Statement(sql)], 100, heard, fuel=200_000), read)
+        meter = solo.runner.stores.machine._writer.meter
+        await turns_until(lambda: meter.burnt > 10)
+        read.cancelled = True
+        await turns_until(lambda: heard.times > 0)
+        assert heard.why is Why.CANCELLED
 
 
 async def test_a_statement_that_fails_after_a_long_one_takes_its_request_back_alone(

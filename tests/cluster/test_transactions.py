@@ -150,6 +150,20 @@ def test_a_read_behind_a_write_that_still_waits_sees_what_was_written(leader: St
     assert after.done.rows == [[1]]
 
 
+def test_a_read_that_waits_for_the_writer_may_be_given_up(leader: Stage) -> None:
+    holder, waiting = leader.begin(), leader.begin(immediate=True)
+    holder.execute("INSERT INTO t (y) VALUES ('a')")
+    heard = Heard()
+    sql = Statement("SELECT count(*) FROM t")
+    read = Read(sql.sql, None, heard)
+    waiting.transaction.execute(Step([sql], 1, heard), read)
+    assert waiting.state == "waiting"
+    read.cancelled, read.deadline_ms = True, 1
+    leader.advance(1)
+    assert heard.why is Why.CANCELLED
+    assert waiting.state == "ended"
+
+
 def test_a_statement_is_answered_before_the_next_one_runs(alone: Stage) -> None:
     client = alone.begin()
     alone.world.database_waits = True
