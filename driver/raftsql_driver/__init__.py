@@ -20,6 +20,7 @@ sqlite_version_info: Final = (3, 54, 1)
 if TYPE_CHECKING:
     from raftsql_driver.aio import AsyncConnection as AsyncConnection
     from raftsql_driver.aio import AsyncCursor as AsyncCursor
+    from raftsql_driver.aiopool import AsyncConnectionPool as AsyncConnectionPool
     from raftsql_driver.convert import PARSE_COLNAMES as PARSE_COLNAMES
     from raftsql_driver.convert import PARSE_DECLTYPES as PARSE_DECLTYPES
     from raftsql_driver.convert import PrepareProtocol as PrepareProtocol
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from raftsql_driver.errors import TransactionLost as TransactionLost
     from raftsql_driver.errors import Unavailable as Unavailable
     from raftsql_driver.errors import Warning as Warning
-    from raftsql_driver.pool import AsyncConnectionPool as AsyncConnectionPool
     from raftsql_driver.pool import ConnectionPool as ConnectionPool
     from raftsql_driver.rows import Row as Row
     from raftsql_driver.rows import dict_row as dict_row
@@ -74,7 +74,8 @@ if TYPE_CHECKING:
 _HOMES: Final = {
     "sync": "connect Connection Cursor",
     "aio": "AsyncConnection AsyncCursor",
-    "pool": "ConnectionPool AsyncConnectionPool",
+    "pool": "ConnectionPool",
+    "aiopool": "AsyncConnectionPool",
     "rows": "Row tuple_row dict_row namedtuple_row scalar_row",
     "convert": "register_adapter register_converter PrepareProtocol PARSE_DECLTYPES PARSE_COLNAMES",
     "types": "Date Time Timestamp DateFromTicks TimeFromTicks TimestampFromTicks Binary "

@@ -1,17 +1,14 @@
-"""Pools, in both colours."""
+"""Pools for threads: `raftsql_driver.pool`."""
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from contextlib import suppress
-from typing import Any
 
 import pytest
 
 from raftsql_driver import errors
-from raftsql_driver.aio import AsyncConnection
-from raftsql_driver.pool import AsyncConnectionPool, ConnectionPool
+from raftsql_driver.pool import ConnectionPool
 from raftsql_driver.sync import Connection
 from tests.driver.fake import FakeServer
 
@@ -159,71 +156,97 @@ def test_a_strangers_connection_is_not_taken(server: FakeServer) -> None:
     pool.close()
 
 
-async def test_tasks_borrow_too(server: FakeServer) -> None:
-    async with AsyncConnectionPool(server.url, min_size=1, max_size=3) as pool:
-        await pool.wait()
-        async with pool.connection() as connection:
-            await connection.execute("CREATE TABLE t(a)")
-
-        async def work() -> None:
-            async with pool.connection() as connection:
-                await connection.execute("INSERT INTO t VALUES(1)")
-
-        await asyncio.gather(*[work() for _ in range(30)])
-        assert server.query("SELECT count(*) FROM t") == [(30,)]
-        assert pool.get_stats()["pool_size"] == 3
-        await pool.check()
-        await pool.resize(1, 1)
-        await pool.drain()
-        assert pool.pop_stats()["requests_errors"] == 0
-    assert pool.closed
-    with pytest.raises(errors.PoolClosed):
-        await pool.getconn()
+def test_a_connection_that_comes_back_is_for_who_has_waited_longest(server: FakeServer) -> None:
+    """Who takes, gives back and takes again would else never let anybody else have it."""
+    with ConnectionPool(server.url, min_size=0, max_size=1) as pool:
+        mine = pool.getconn()
+        got: list[Connection] = []
+        thread = threading.Thread(target=lambda: got.append(pool.getconn(timeout=20)))
+        thread.start()
+        while not pool.get_stats()["requests_waiting"]:
+            pass
+        pool.putconn(mine)
+        with pytest.raises(errors.PoolTimeout):
+            pool.getconn(timeout=0.01)
+        thread.join()
+        assert got == [mine]
+        pool.putconn(mine)
+        assert pool.get_stats()["requests_num"] == 3
 
 
-async def test_tasks_wait_their_turn_and_give_up_in_time(server: FakeServer) -> None:
-    pool = AsyncConnectionPool(server.url, min_size=0, max_size=1, max_waiting=1)
-    await pool.open()
-    one = await pool.getconn()
-    with pytest.raises(errors.PoolTimeout):
-        await pool.getconn(timeout=0.05)
-    waiter = asyncio.create_task(pool.getconn())
-    await asyncio.sleep(0)
-    with pytest.raises(errors.TooManyRequests):
-        await pool.getconn()
-    given_up = waiter
-    given_up.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await given_up
-    waiter = asyncio.create_task(pool.getconn())
-    await asyncio.sleep(0)
-    await pool.putconn(one)
-    assert await waiter is one
-    await pool.putconn(one)
-    await pool.close()
+@pytest.mark.parametrize("callback", ["check", "reset"])
+def test_a_callback_that_breaks_takes_no_place_of_the_pool_along(
+    server: FakeServer, callback: str
+) -> None:
+    calls: list[Connection] = []
+
+    def breaks(connection: Connection) -> None:
+        calls.append(connection)
+        if len(calls) == 1:
+            raise ZeroDivisionError
+
+    options = {callback: breaks}
+    pool = ConnectionPool(server.url, min_size=1, max_size=1, **options)  # type: ignore[arg-type]
+
+    def borrow() -> None:
+        for _ in range(2):
+            pool.putconn(pool.getconn(timeout=1))
+
+    with pytest.raises(ZeroDivisionError):
+        borrow()
+    assert pool.get_stats()["pool_size"] == 0
+    with pool.connection(timeout=1) as connection:
+        assert connection is not calls[0]
+    pool.close()
 
 
-async def test_configured_checked_and_reset_by_tasks(server: FakeServer) -> None:
-    calls: list[str] = []
+def test_a_connection_is_given_back_once(server: FakeServer) -> None:
+    with ConnectionPool(server.url, min_size=1) as pool:
+        connection = pool.getconn()
+        pool.putconn(connection)
+        with pytest.raises(errors.ProgrammingError, match="given back already"):
+            pool.putconn(connection)
 
-    def noting(name: str) -> Any:
-        async def note(connection: AsyncConnection) -> None:
-            calls.append(name)
-            if name == "check" and calls.count("check") == 2:
-                raise errors.OperationalError("broken")
 
-        return note
+def test_a_larger_pool_serves_who_waits(server: FakeServer) -> None:
+    with ConnectionPool(server.url, min_size=0, max_size=1) as pool:
+        one = pool.getconn()
+        got: list[Connection] = []
+        thread = threading.Thread(target=lambda: got.append(pool.getconn(timeout=20)))
+        thread.start()
+        while not pool.get_stats()["requests_waiting"]:
+            pass
+        pool.resize(0, 2)
+        thread.join()
+        assert got[0] is not one
+        pool.putconn(one)
+        pool.putconn(got[0])
 
-    pool = AsyncConnectionPool(
-        server.url,
-        min_size=1,
-        max_idle=0.0,
-        configure=noting("configure"),
-        check=noting("check"),
-        reset=noting("reset"),
-    )
-    async with pool:
-        for _ in range(3):
-            async with pool.connection():
-                pass
-    assert calls == ["configure", "reset", "check", "reset", "check", "configure", "reset"]
+
+def test_a_closed_pool_tells_who_waits(server: FakeServer) -> None:
+    pool = ConnectionPool(server.url, min_size=0, max_size=1)
+    one = pool.getconn()
+    told: list[BaseException] = []
+
+    def wait() -> None:
+        try:
+            pool.getconn(timeout=20)
+        except errors.PoolClosed as error:
+            told.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    while not pool.get_stats()["requests_waiting"]:
+        pass
+    pool.close()
+    thread.join()
+    assert len(told) == 1
+    pool.putconn(one)
+
+
+def test_a_pool_says_how_full_it_is(server: FakeServer) -> None:
+    pool = ConnectionPool(server.url, min_size=1, max_size=3, name="web")
+    with pool.connection():
+        assert repr(pool) == "<raftsql.ConnectionPool 'web' open, 1 of 3 in use>"
+    pool.close()
+    assert repr(pool) == "<raftsql.ConnectionPool 'web' closed, 0 of 3 in use>"
