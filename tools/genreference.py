@@ -16,6 +16,7 @@ from contextlib import redirect_stdout, suppress
 from enum import IntEnum
 from io import StringIO
 from pathlib import Path
+from types import FunctionType
 from typing import NamedTuple
 
 import raftsql_driver
@@ -127,7 +128,17 @@ def errors() -> list[Named]:
 def others() -> list[Named]:
     """All other names of the driver."""
     known = {one.name for one in errors()}
-    return named((f"raftsql.{name}", "") for name in raftsql_driver.__all__ if name not in known)
+    values = [(name, getattr(raftsql_driver, name)) for name in raftsql_driver.__all__]
+    return named(
+        (f"raftsql.{name}", first_line(value)) for name, value in values if name not in known
+    )
+
+
+def first_line(value: object) -> str:
+    """What a class or function of ours says of itself, in its first line."""
+    is_ours = getattr(value, "__module__", "").startswith("raftsql_driver")
+    documented = is_ours and isinstance(value, type | FunctionType)
+    return (inspect.getdoc(value) or "").partition("\n")[0] if documented else ""
 
 
 def calls() -> list[Named]:

@@ -12,11 +12,12 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 from urllib.parse import parse_qsl, quote, unquote
 
-from raftsql_driver.errors import ProgrammingError
+from raftsql_driver.errors import ProgrammingError, kind_of
 
 PORT: Final = 4001
 SCHEME: Final = "raftsql"
@@ -24,6 +25,27 @@ LEVELS: Final = ("linearizable", "lease", "session", "stale")
 _TRACING: Final = ("off", "names", "on", "text")
 """Of a statement, a span shows nothing, its name, the text without values, or the text as it is."""
 _TLS: Final = ("disable", "verify-full", "verify-ca", "require")
+
+
+class Options(TypedDict, total=False):
+    """All that may be said in a URL, as keywords of `connect`; None says nothing, but for
+    `isolation_level`, where it means autocommit as in sqlite3."""
+
+    host: str | None
+    user: str | None
+    password: str | None
+    consistency: str | None
+    timeout: float | None
+    connect_timeout: float | None
+    max_staleness: float | None
+    autocommit: bool | None
+    isolation_level: str | None
+    application_name: str | None
+    sslmode: str | None
+    sslrootcert: str | None
+    sslcert: str | None
+    sslkey: str | None
+    tracing: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +90,12 @@ def parse(url: str | None, options: Mapping[str, Any] | None = None) -> Address:
     """Read a URL, or RAFTSQL_URL, or the default; `options` win over what the URL says."""
     text = url if url is not None else os.environ.get("RAFTSQL_URL", "")
     if not isinstance(text, str):
-        raise ProgrammingError(f"a URL is a str, not a {type(text).__name__}")
+        raise ProgrammingError(f"a URL is a str, not {kind_of(text)}")
     address = _parsed(text.strip()) if text.strip() else Address()
-    for name, value in (options or {}).items():
+    given = options or {}
+    if "isolation_level" in given and given["isolation_level"] is None:
+        address = replace(address, autocommit=True)
+    for name, value in given.items():
         if value is not None:
             address = _with(address, name, value)
     return _checked(address)
@@ -91,17 +116,25 @@ def _parsed(text: str) -> Address:
         )
     login, _, hosts = authority.rpartition("@")
     user, _, password = login.partition(":")
-    nodes = [_node(host) for host in hosts.split(",")] if hosts else []
+    nodes = list(_nodes(hosts)) if hosts else []
     address = replace(Address(), user=unquote(user), password=unquote(password))
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name == "host":
-            nodes.extend(_node(host) for host in value.split(","))
+            nodes.extend(_nodes(value))
         else:
             address = _with(address, name, value)
     return replace(address, nodes=tuple(dict.fromkeys(nodes))) if nodes else address
 
 
 _HOST: Final = re.compile(r"\A(?:\[([0-9A-Fa-f:.%]+)\]|([^\[\]:/@\s?#]+))(?::(\d+))?\Z")
+
+
+def _nodes(text: Any) -> tuple[str, ...]:
+    if not isinstance(text, str):
+        raise ProgrammingError(
+            f"option host: expected a str as 'a:4001,b:4001', not {kind_of(text)}"
+        )
+    return tuple(_node(host) for host in text.split(","))
 
 
 def _node(text: str) -> str:
@@ -115,17 +148,17 @@ def _node(text: str) -> str:
 
 
 def _seconds(value: Any) -> float:
-    seconds = float(value)
-    if not 0 <= seconds < 1e9:
-        raise ValueError("seconds, from 0 up")
-    return seconds
+    with suppress(TypeError, ValueError):
+        if 0 <= float(value) < 1e9:
+            return float(value)
+    raise ValueError("seconds, from 0 up")
 
 
 def _positive(value: Any) -> float:
-    seconds = _seconds(value)
-    if not seconds:
-        raise ValueError("seconds, more than 0")
-    return seconds
+    with suppress(TypeError, ValueError):
+        if 0 < float(value) < 1e9:
+            return float(value)
+    raise ValueError("seconds, more than 0")
 
 
 def _boolean(value: Any) -> bool:
@@ -152,6 +185,7 @@ def _sslmode(value: Any) -> str:
 
 
 _OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
+    "host": _nodes,
     "user": str,
     "password": str,
     "consistency": _one_of(*LEVELS),
@@ -169,16 +203,24 @@ _OPTIONS: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 
+_INSTEAD: Final = {
+    "port": "it stands behind the host, as in db:4001",
+    "database": "a cluster has just one database, without a name",
+    "dbname": "a cluster has just one database, without a name",
+}
+"""What those mean who are used to other drivers."""
+
+
 def _with(address: Address, name: str, value: Any) -> Address:
     reader = _OPTIONS.get(name)
     if reader is None:
-        close = difflib.get_close_matches(name, [*_OPTIONS, "host"], n=1)
-        hint = f"; did you mean {close[0]}?" if close else ""
-        known = ", ".join(sorted([*_OPTIONS, "host"]))
-        raise ProgrammingError(f"there is no option {name!r}{hint} (options: {known})")
+        close = difflib.get_close_matches(name, _OPTIONS, n=1, cutoff=0.7)
+        hint = _INSTEAD.get(name) or (f"did you mean {close[0]}?" if close else "")
+        known = f"(options: {', '.join(sorted(_OPTIONS))})"
+        raise ProgrammingError(f"there is no option {name!r}{'; ' if hint else ''}{hint} {known}")
     try:
-        changes: dict[str, Any] = {name: reader(value)}
-    except (ValueError, TypeError) as error:
+        changes: dict[str, Any] = {"nodes" if name == "host" else name: reader(value)}
+    except ValueError as error:
         shown = "" if name == "password" else f"={value!r}"
         raise ProgrammingError(f"option {name}{shown}: expected {error}") from None
     return replace(address, **changes)

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import suppress
 from itertools import count
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
-from raftsql_driver.address import Address, parse
+from raftsql_driver.address import Address, Options, parse
 from raftsql_driver.again import RETRIES_MAX, mode_of, pause
 from raftsql_driver.cluster import Cluster, cluster_of
 from raftsql_driver.connection import BaseConnection, TransactionBlock
@@ -79,9 +79,9 @@ class AsyncConnection(BaseConnection):
         row_factory: RowFactory | None = None,
         detect_types: int = 0,
         cursor_factory: type[AsyncCursor] | None = None,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> Self:
-        """Connect to a cluster. All that a URL says can be said as a keyword too."""
+        """Connect to a cluster. The keywords are those of `raftsql.connect`."""
         address = parse(url, options)
         cluster = cluster_of(address, asyncio.get_running_loop())
         connection = cls(

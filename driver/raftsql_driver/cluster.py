@@ -215,5 +215,6 @@ def cluster_of(address: Address, loop: asyncio.AbstractEventLoop) -> Cluster:
 
 def unreached(address: Address, reasons: list[str]) -> Unavailable:
     """The error for whom no node has answered; who named none has perhaps not started any."""
-    hint = "; `raftsql up` starts a cluster there" if address.nodes == Address().nodes else ""
+    nobody = address.nodes == Address().nodes and all("refused" in reason for reason in reasons)
+    hint = "; `raftsql up` starts a cluster there" if nobody else ""
     return Unavailable("no node can be reached: " + "; ".join(reasons) + hint)

@@ -104,8 +104,10 @@ class BaseConnection:
         self._closed = False
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else "in transaction" if self.in_transaction else "idle"
-        return f"<{type(self).__module__.partition('_')[0]}.{type(self).__name__} {state}>"
+        if self._closed:
+            return f"<{errors.name_of(self)} closed>"
+        state = "in transaction" if self.in_transaction else "idle"
+        return f"<{errors.name_of(self)} {state} at {self.node}>"
 
     @property
     def autocommit(self) -> bool:
@@ -478,7 +480,7 @@ def _tracing_of(mode: str) -> Tracing:
 def _checked(sql: str) -> str:
     if type(sql) is not str:
         if not isinstance(sql, str):
-            raise ProgrammingError(f"a statement is a str, not a {type(sql).__name__}")
+            raise ProgrammingError(f"a statement is a str, not {errors.kind_of(sql)}")
         sql = str(sql)
     return sql
 
@@ -494,6 +496,9 @@ class TransactionBlock:
         if mode is not None and self._begin is None:
             raise ProgrammingError(f"{mode!r}: expected DEFERRED, IMMEDIATE or EXCLUSIVE")
         self._name = ""
+
+    def __repr__(self) -> str:
+        return f"<{errors.name_of(self)} of {self._connection!r}>"
 
     def _enter(self) -> Flow[None]:
         connection = self._connection

@@ -15,7 +15,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
-from raftsql_driver.errors import DataError, ProgrammingError
+from raftsql_driver.errors import DataError, ProgrammingError, kind_of
 
 T = TypeVar("T")
 Value: TypeAlias = Any
@@ -74,12 +74,12 @@ def parameters(given: Parameters | None) -> Packed | None:
         return {_name(name): _value(name, value) for name, value in given.items()}
     if isinstance(given, (str, bytes, bytearray)) or not isinstance(given, Iterable):
         raise ProgrammingError(
-            f"parameters are given as a tuple, a list or a mapping, not as {_kind(given)}; "
+            f"parameters are given as a tuple, a list or a mapping, not as {kind_of(given)}; "
             "for a single value write (value,)"
         )
     if not (hasattr(given, "__len__") and hasattr(given, "__getitem__")):
         raise ProgrammingError(
-            f"parameters are given as a tuple, a list or a mapping, not as {_kind(given)}"
+            f"parameters are given as a tuple, a list or a mapping, not as {kind_of(given)}"
         )
     return [_value(name, value) for name, value in enumerate(given, 1)]
 
@@ -158,19 +158,15 @@ def _plain(name: int | str, value: Any) -> Value:
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
     raise ProgrammingError(
-        f"parameter {name}: {_kind(value)} is no value of SQL; pass an int, float, str, bytes or "
+        f"parameter {name}: {kind_of(value)} is no value of SQL; pass an int, float, str, bytes or "
         "None, or register an adapter for the type (raftsql.register_adapter)"
     )
 
 
 def _name(name: Any) -> str:
     if type(name) is not str:
-        raise ProgrammingError(f"a parameter's name is a str, not {_kind(name)}")
+        raise ProgrammingError(f"a parameter's name is a str, not {kind_of(name)}")
     return name
-
-
-def _kind(value: object) -> str:
-    return f"a {type(value).__name__}"
 
 
 def as_bytes(value: Value) -> bytes:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from raftsql_driver.errors import ProgrammingError
+from raftsql_driver.errors import ProgrammingError, name_of
 from raftsql_driver.flows import Answered, Flow, Send, Wait, budget_ms, next_id, next_page
 from raftsql_driver.rows import (
     Description,
@@ -62,6 +62,10 @@ class BaseCursor:
         """Names the rows after this page at the node; 0: there are none."""
         self._node, self._serial = "", 0
         self._ahead: Wait | None = None
+
+    def __repr__(self) -> str:
+        state = "without rows" if self._columns is None else f"at row {self.rownumber}"
+        return f"<{name_of(self)} {'closed' if self._closed else state}>"
 
     @property
     def description(self) -> Description | None:

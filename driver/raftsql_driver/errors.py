@@ -31,6 +31,17 @@ from typing import Any
 from raftsql_driver.codes import NAMES
 
 
+def kind_of(value: object) -> str:
+    """What a value is, as a message says it: an int, a str."""
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeiouAEIOU' else 'a'} {name}"
+
+
+def name_of(thing: object) -> str:
+    """What a program calls a thing's class: raftsql.Connection."""
+    return f"{type(thing).__module__.partition('_')[0]}.{type(thing).__name__}"
+
+
 class Warning(Exception):  # The name is PEP 249's.
     """Something to know about; this driver raises none itself."""
 

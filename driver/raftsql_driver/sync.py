@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from itertools import count
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, Unpack
 
-from raftsql_driver.address import parse
+from raftsql_driver.address import Options, parse
 from raftsql_driver.again import RETRIES_MAX, mode_of, pause
 from raftsql_driver.cluster import Cluster
 from raftsql_driver.connection import BaseConnection, TransactionBlock
@@ -70,7 +70,7 @@ class Connection(BaseConnection):
         detect_types: int = 0,
         check_same_thread: bool = True,
         cursor_factory: type[Cursor] | None = None,
-        **options: Any,
+        **options: Unpack[Options],
     ) -> None:
         address = parse(url, options)
         self._worker = background()
@@ -363,6 +363,40 @@ class Transaction(TransactionBlock):
         self._connection._run(self._exit(error is not None))
 
 
-def connect(url: str | None = None, **options: Any) -> Connection:
-    """Connect to a cluster. All that a URL says can be said as a keyword too."""
-    return Connection(url, **options)
+def connect(
+    url: str | None = None,
+    *,
+    row_factory: RowFactory | None = None,
+    detect_types: int = 0,
+    check_same_thread: bool = True,
+    cursor_factory: type[Cursor] | None = None,
+    **options: Unpack[Options],
+) -> Connection:
+    """Connect to a cluster.
+
+    `url` is raftsql://host:port,host:port/, or what RAFTSQL_URL says. All that may stand in it can
+    be said by keywords too, which win:
+
+        host                'a:4001,b:4001'
+        user, password
+        consistency         what reads promise: linearizable, lease, session or stale
+        max_staleness       seconds: stale reads refuse older data
+        autocommit          whether each statement is a transaction of its own; False
+        isolation_level     how transactions begin: DEFERRED, IMMEDIATE, EXCLUSIVE; None: autocommit
+        timeout             seconds that a call may take, all its tries included; 30
+        connect_timeout     seconds that a node may take to greet; 10
+        application_name    names the program in the nodes' logs
+        sslmode, sslrootcert, sslcert, sslkey
+        tracing             off, names, on, text: OpenTelemetry spans
+
+    `row_factory` makes rows, `detect_types` has values converted, `cursor_factory` is a class of
+    cursors; `check_same_thread=False` says that threads take turns in a transaction.
+    """
+    return Connection(
+        url,
+        row_factory=row_factory,
+        detect_types=detect_types,
+        check_same_thread=check_same_thread,
+        cursor_factory=cursor_factory,
+        **options,
+    )

@@ -15,8 +15,14 @@ _WRAPPING: Final = re.compile(
     re.DOTALL,
 )
 
+_MEANT: Final = {"Internal error from Core": "the connection broke off"}
+"""gRPC's word for a stream that ended while something was written to it."""
+
 _ENCRYPTED: Final = (
-    ("WRONG_VERSION_NUMBER", "TLS is not spoken there: is the URL to be without sslrootcert?"),
+    (
+        "WRONG_VERSION_NUMBER",
+        "TLS is not spoken there: is the URL to be without sslrootcert and sslmode?",
+    ),
     ("certificate has expired", "the certificate shown there has expired"),
     ("CERTIFICATE_VERIFY_FAILED", "sslrootcert has to name the CA of the certificate shown there"),
     ("Failed to create security handshaker", "sslrootcert or sslcert holds no certificate"),
@@ -28,6 +34,8 @@ _PLAIN: Final = (
 
 def plain(details: str) -> str:
     """gRPC's words for why a node can't be reached, without its own layers around them."""
+    if details in _MEANT:
+        return _MEANT[details]
     bare = _WRAPPING.sub("", details)
     return bare if len(bare) == len(details) else bare.rstrip("]")
 

@@ -59,6 +59,29 @@ def test_options_come_from_the_url_and_keywords_win() -> None:
     assert (address.autocommit, address.max_staleness) == (True, 3.0)
 
 
+def test_hosts_may_be_a_keyword_and_win_too() -> None:
+    assert parse(None, {"host": "a:1,b"}).nodes == ("a:1", "b:4001")
+    assert parse("raftsql://c:3/?host=d:4", {"host": "a:1"}).nodes == ("a:1",)
+    with pytest.raises(ProgrammingError, match="not a list"):
+        parse(None, {"host": ["a:1"]})
+
+
+def test_no_isolation_level_means_autocommit_as_in_sqlite3() -> None:
+    assert parse("raftsql://a:1/?isolation_level=IMMEDIATE", {"isolation_level": None}).autocommit
+    assert not parse(None, {"isolation_level": None, "autocommit": False}).autocommit
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [("port", "behind the host"), ("dbname", "just one"), ("database", "just one")],
+)
+def test_who_comes_from_another_driver_is_told_what_is_written_here(
+    option: str, words: str
+) -> None:
+    with pytest.raises(ProgrammingError, match=words):
+        parse(None, {option: 5})
+
+
 def test_the_environment_names_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAFTSQL_URL", "raftsql://db:7/?timeout=3")
     assert (parse(None).nodes, parse(None).timeout) == (("db:7",), 3.0)
@@ -79,7 +102,7 @@ def test_the_environment_names_the_default(monkeypatch: pytest.MonkeyPatch) -> N
         ("raftsql://a:1/shop", "just one"),
         ("raftsql://a:1/?timeot=5", "did you mean timeout"),
         ("raftsql://a:1/?zzz=5", "no option 'zzz'"),
-        ("raftsql://a:1/?timeout=soon", "timeout='soon'"),
+        ("raftsql://a:1/?timeout=soon", "timeout='soon': expected seconds, more than 0"),
         ("raftsql://a:1/?timeout=0", "more than 0"),
         ("raftsql://a:1/?timeout=-1", "seconds"),
         ("raftsql://a:1/?timeout=nan", "seconds"),
@@ -101,7 +124,7 @@ def test_a_mistake_is_named_with_what_to_write_instead(url: str, words: str) -> 
 
 
 def test_a_url_is_text() -> None:
-    with pytest.raises(ProgrammingError, match="not a int"):
+    with pytest.raises(ProgrammingError, match="not an int"):
         parse(5)  # type: ignore[arg-type]
 
 

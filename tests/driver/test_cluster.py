@@ -91,6 +91,8 @@ def test_who_named_no_node_is_told_how_to_start_one() -> None:
     assert str(unreached(Address(), refused)).endswith(
         "refused; `raftsql up` starts a cluster there"
     )
-    assert (
-        str(unreached(parse("raftsql://db:1/"), ["db:1: no"])) == "no node can be reached: db:1: no"
-    )
+    for address, reason in [
+        (parse("raftsql://db:1/"), "db:1: Connection refused"),
+        (Address(), "127.0.0.1:4001: Tls handshake failed"),
+    ]:
+        assert str(unreached(address, [reason])) == f"no node can be reached: {reason}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import raftsql
-from raftsql_driver.address import _OPTIONS
+from raftsql_driver.address import _OPTIONS, Options
 
 PAGE = Path(__file__).parents[2] / "docs" / "driver.md"
 TEXT = PAGE.read_text(encoding="utf-8")
@@ -32,6 +32,12 @@ def test_every_public_method_is_shown_or_told(kind: type) -> None:
 @pytest.mark.parametrize("option", _OPTIONS)
 def test_every_option_of_a_url_is_told(option: str) -> None:
     assert f"`{option}`" in TEXT
+
+
+@pytest.mark.parametrize("option", _OPTIONS)
+def test_every_option_is_a_keyword_that_editors_and_help_know(option: str) -> None:
+    assert option in Options.__annotations__
+    assert re.search(rf"\b{option}\b", raftsql.connect.__doc__ or "")
 
 
 def test_the_two_colours_have_the_same_names() -> None:

@@ -636,9 +636,18 @@ def test_a_connection_that_could_not_be_made_is_collected_in_silence(server: Fak
     half.__del__()
 
 
-def test_a_representation_says_what_it_is(table: Connection) -> None:
-    assert repr(table) == "<raftsql.Connection idle>"
-    table.execute("SELECT 1")
-    assert repr(table) == "<raftsql.Connection in transaction>"
+def test_a_representation_says_what_it_is(server: FakeServer, table: Connection) -> None:
+    at = server.nodes[0].address
+    assert repr(table) == f"<raftsql.Connection idle at {at}>"
+    assert repr(table.transaction()) == f"<raftsql.Transaction of {table!r}>"
+    cursor = table.execute("SELECT 1 UNION ALL SELECT 2")
+    assert repr(table) == f"<raftsql.Connection in transaction at {at}>"
+    assert repr(cursor) == "<raftsql.Cursor at row 0>"
+    cursor.fetchone()
+    assert repr(cursor) == "<raftsql.Cursor at row 1>"
+    assert repr(table.cursor()) == "<raftsql.Cursor without rows>"
+    cursor.close()
+    assert repr(cursor) == "<raftsql.Cursor closed>"
     table.close()
     assert repr(table) == "<raftsql.Connection closed>"
+    assert repr(Connection.__new__(Connection)) == "<raftsql.Connection closed>"

@@ -74,6 +74,7 @@ WRONG = """
 import raftsql
 
 connection = raftsql.connect()
+raftsql.connect(timeot=5)
 connection.execute(b"SELECT 1")
 connection.execute("SELECT 1", 5)
 connection.execute("SELECT 1", consistency=2)
@@ -104,4 +105,4 @@ def test_a_sound_program_passes_and_a_wrong_one_is_told_each_line(tmp_path: Path
     assert out.startswith("Success"), out
     out = checked(tmp_path, WRONG)
     lines = {int(line) for line in re.findall(r"program\.py:(\d+): error", out)}
-    assert lines == set(range(5, 12)), out
+    assert lines == set(range(5, 13)), out

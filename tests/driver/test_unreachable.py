@@ -21,6 +21,7 @@ from raftsql_driver.unreachable import hint, plain
             "Domain name not found",
         ),
         ("this node belongs to no cluster yet: try another", None),
+        ("Internal error from Core", "the connection broke off"),
         ("unreadable [frames]", None),
         ("", None),
     ],
