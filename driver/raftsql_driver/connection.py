@@ -23,7 +23,7 @@ from raftsql_driver.errors import (
 )
 from raftsql_driver.statements import Control, Text, look_at
 from raftsql_driver.verdict import Verdict
-from raftsql_proto.frames import Begin, Column, Run, Statement, Work
+from raftsql_proto.frames import Begin, Column, Level, Run, Statement, Work
 from raftsql_proto.frames import encode as encode_body
 
 if TYPE_CHECKING:
@@ -249,10 +249,12 @@ class BaseConnection:
         state = self._cluster.state
         current = self._transaction
         # A weak read asks for no snapshot and no leader, and so begins no transaction.
-        weak = text.reads and (alone or run.level >= 2)
+        weak = text.reads and (alone or run.level > Level.LEASE)
         if current is None and not self._autocommit and not weak:
             current = self._new_transaction(self._mode)
         if current is not None:
+            if run.level > Level.LEASE:  # Its moment is the newest: a transaction is no weak read.
+                run.level = Level.LINEARIZABLE
             return (
                 yield from transaction.statement(state, current, run, deadline, reads=text.reads)
             )

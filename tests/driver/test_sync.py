@@ -369,6 +369,18 @@ def test_levels_are_chosen_by_connection_cursor_and_statement(server: FakeServer
     connection.close()
 
 
+def test_a_transaction_reads_the_newest_whatever_its_connection_asks_for(
+    server: FakeServer,
+) -> None:
+    for level in ("linearizable", "lease", "session", "stale"):
+        connection = connect(server.url, autocommit=True, consistency=level)
+        connection.execute("BEGIN")
+        connection.execute("SELECT 1", consistency=level)
+        connection.close()
+    runs = [frame for frame in server.frames if isinstance(frame, f.Run)]
+    assert [run.level for run in runs] == [0, 1, 0, 0]
+
+
 def test_weak_reads_begin_no_transaction(server: FakeServer, table: Connection) -> None:
     table.execute("SELECT 1", consistency="stale")
     assert not table.in_transaction
