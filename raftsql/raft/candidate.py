@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, assert_never
 
 from raftsql.raft.messages import (
+    NOBODY,
     Append,
     AppendAccepted,
     AppendRejected,
@@ -43,8 +44,17 @@ class Candidate:
         self.forced = forced
         """The leader itself asked for this election, so voters need not defend it."""
         self.votes: dict[NodeId, bool | None] = dict.fromkeys(node.membership.voters)
+        self.deadline = node.now + self._patience()
+
+    def _patience(self) -> int:
+        """How long to wait for an answer before all are asked again."""
+        node = self.node
+        if self.pre and node.down_leader != NOBODY:
+            # Who refused may only have heard the dead leader a little later. The voters ask in
+            # turns, and after the last of them it is this one's again.
+            return len(self.votes) * node.config.down_stagger_ms
         half = node.config.election_ms // 2
-        self.deadline = node.now + half + node.chance(half)
+        return half + node.chance(half)
 
     def begin(self) -> None:
         """Ask every voter."""

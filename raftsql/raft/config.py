@@ -58,6 +58,7 @@ class Config:
         """Refuse settings that would make the promises untrue."""
         assert self.node > 0, "a node id is positive"
         assert self.heartbeat_ms > 0, "heartbeats must take some time"
+        assert self.down_stagger_ms > 0, "turns must take some time"
         assert self.heartbeat_ms * 2 < self.lease_ms, "two heartbeats must fit into a lease"
         assert 0 <= self.drift_ms < self.lease_ms, "the drift margin would eat the whole lease"
         assert self.lease_ms <= self.election_ms, "no campaign may start within a lease"
