@@ -48,7 +48,7 @@ async def _carry_out(cluster: Cluster, step: Step) -> Any:
     if type(step) is Ask:
         return await cluster.ask(step)
     if type(step) is Pause:
-        return await asyncio.sleep(step.seconds)
+        return await cluster.pause(step)
     if type(step) is Send:
         return cluster.send(step)
     return await cluster.wait(step)  # type: ignore[arg-type]

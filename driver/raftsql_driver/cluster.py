@@ -8,18 +8,19 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 from raftsql_driver.address import Address
 from raftsql_driver.errors import AuthenticationFailed, Unavailable
-from raftsql_driver.flows import Ask, Lost, Send, State, Wait
+from raftsql_driver.flows import Ask, Lost, Pause, Send, State, Wait
 from raftsql_driver.routes import Routes
 from raftsql_proto.frames import Cancel, Leader, Welcome
 
 if TYPE_CHECKING:
-    from raftsql_driver.stream import Stream
+    from raftsql_driver.stream import Stream, Ticket
 
 GREETING_S: Final = 3.0
 """A node that does not greet by then is left for another one, where there is another one."""
@@ -43,6 +44,8 @@ class Cluster:
         self._token_until = 0.0
         self.node_ids: dict[str, int] = {}
         """By address: the numbers of nodes that were greeted."""
+        self.pausing: set[Ticket] = set()
+        """Of those who wait before they ask again: a leader that is heard of ends their pauses."""
         self._opening: dict[str, asyncio.Task[Stream | Lost]] = {}
         self._users = 0
         self._closer: asyncio.TimerHandle | None = None
@@ -135,6 +138,27 @@ class Cluster:
         if not leader.address:
             routes.stepped_down(node)
         routes.learned(leader.address, leader.members.values(), time.monotonic())
+        if routes.leader:
+            self._end_pauses()
+
+    def _end_pauses(self) -> None:
+        with suppress(KeyError):  # Threads take theirs out by themselves.
+            while self.pausing:
+                ticket = self.pausing.pop()
+                if not ticket.done():
+                    ticket.set_result(True)
+
+    async def pause(self, step: Pause) -> None:
+        """Carry out a `Pause`."""
+        future: asyncio.Future[bool] = self.loop.create_future()
+        self.pausing.add(future)
+        try:
+            async with asyncio.timeout(step.seconds):
+                await future
+        except TimeoutError:
+            pass
+        finally:
+            self.pausing.discard(future)
 
     async def ask(self, step: Ask) -> Any:
         """Carry out an `Ask`: for the colour that runs in this loop."""

@@ -93,7 +93,7 @@ class Wait:
 
 @dataclass(slots=True)
 class Pause:
-    """Do nothing for a moment."""
+    """Do nothing for a moment, or until a leader is heard of."""
 
     seconds: float
 

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from raftsql_driver.cluster import Cluster, cluster_of
 from raftsql_driver.errors import InterfaceError
-from raftsql_driver.flows import Ask, Lost, Send, Wait
+from raftsql_driver.flows import Ask, Lost, Pause, Send, Wait
 from raftsql_proto.frames import Cancel
 
 if TYPE_CHECKING:
@@ -175,6 +175,15 @@ class Background:
             step.ticket.wait(step.deadline - time.monotonic())
             return step.ticket.outcome or Lost("the stream was lost", sent=True)
         return self._answer(stream, step.ticket, step.frame.id, step.deadline)
+
+    def pause(self, cluster: Cluster, step: Pause) -> None:
+        """Carry out a `Pause` for a thread."""
+        ticket = LockTicket()
+        cluster.pausing.add(ticket)
+        try:
+            ticket.wait(step.seconds)
+        finally:
+            cluster.pausing.discard(ticket)
 
     def close_streams(self) -> None:
         """Close all streams; the next request opens what it needs."""

@@ -53,7 +53,7 @@ def _carry_out(worker: Background, cluster: Cluster, step: Step) -> Any:
     if type(step) is Ask:
         return worker.ask(cluster, step)
     if type(step) is Pause:
-        return time.sleep(step.seconds)
+        return worker.pause(cluster, step)
     if type(step) is Send:
         return worker.send(cluster, step)
     return worker.wait(cluster, step)  # type: ignore[arg-type]

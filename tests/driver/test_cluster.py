@@ -10,8 +10,8 @@ from raftsql_driver import cluster as clusters
 from raftsql_driver.address import Address, parse
 from raftsql_driver.aio import AsyncConnection
 from raftsql_driver.cluster import cluster_of, unreached
-from raftsql_driver.flows import Ask, Lost, Send, Wait
-from raftsql_proto.frames import Examine, Fetch, Release, Verdict
+from raftsql_driver.flows import Ask, Lost, Pause, Send, Wait
+from raftsql_proto.frames import Examine, Fetch, Leader, Release, Verdict
 from tests.driver.fake import FakeServer
 
 
@@ -96,3 +96,26 @@ def test_who_named_no_node_is_told_how_to_start_one() -> None:
         (Address(), "127.0.0.1:4001: Tls handshake failed"),
     ]:
         assert str(unreached(address, [reason])) == f"no node can be reached: {reason}"
+
+
+async def test_a_pause_ends_when_a_leader_is_heard_of_and_no_sooner(server: FakeServer) -> None:
+    cluster = cluster_of(parse(server.url), asyncio.get_running_loop())
+    await cluster.connect()
+    pauses = [asyncio.ensure_future(cluster.pause(Pause(60))) for _ in range(3)]
+    cluster.state.routes.leader = ""
+    server.announce(Leader("", {}))
+    deadline = asyncio.get_running_loop().time() + 5
+    await cluster.ask(Ask(server.nodes[0].address, Examine(1, "SELECT 1"), deadline))
+    assert len(cluster.pausing) == 3, "that nobody leads ends no pause"
+    server.announce(Leader("elsewhere:1", {7: "elsewhere:1"}))
+    await asyncio.wait_for(asyncio.gather(*pauses), 10)
+    assert not cluster.pausing
+    await cluster.close()
+
+
+async def test_a_pause_that_nobody_ends_is_as_long_as_it_was_to_be(server: FakeServer) -> None:
+    cluster = cluster_of(parse(server.url), asyncio.get_running_loop())
+    began = asyncio.get_running_loop().time()
+    await cluster.pause(Pause(0.05))
+    assert asyncio.get_running_loop().time() - began >= 0.05
+    assert not cluster.pausing

@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import threading
 from typing import Any
 
 import pytest
 
+from raftsql_driver.flows import Pause
 from raftsql_driver.loop import LockTicket, background
 from raftsql_driver.sync import connect
+from raftsql_proto.frames import Leader
 from tests.driver.fake import FakeServer
 
 
@@ -36,6 +39,26 @@ def test_a_ticket_wakes_its_thread_and_remembers() -> None:
     assert ticket.wait(0.0)
     assert ticket.wait(0.0)
     assert ticket.outcome == "answer"
+
+
+def test_the_pause_of_a_thread_ends_when_a_leader_is_heard_of(server: FakeServer) -> None:
+    worker = background()
+    with connect(server.url) as connection:
+        cluster = connection._cluster
+        pausing = threading.Thread(target=worker.pause, args=(cluster, Pause(600)))
+        pausing.start()
+        while not cluster.pausing:
+            assert pausing.is_alive()
+        server.announce(Leader("elsewhere:1", {7: "elsewhere:1"}))
+        pausing.join(10)
+        assert not pausing.is_alive()
+        assert not cluster.pausing
+
+
+def test_the_pause_of_a_thread_leaves_nothing_behind(server: FakeServer) -> None:
+    with connect(server.url) as connection:
+        background().pause(connection._cluster, Pause(0.001))
+        assert not connection._cluster.pausing
 
 
 def test_connections_of_all_threads_share_the_stream(server: FakeServer) -> None:
