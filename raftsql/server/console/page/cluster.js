@@ -47,6 +47,7 @@ export class ClusterView {
       this.told(/** @type {CustomEvent<Cluster>} */ (event).detail));
     live.addEventListener('happened', (event) =>
       this.timeline.add(/** @type {CustomEvent<Happened>} */ (event).detail));
+    live.addEventListener('woken', () => void this.timeline.load());
     live.addEventListener('state', (event) => this.heard(/** @type {CustomEvent} */ (event).detail));
   }
 

@@ -4,6 +4,10 @@
  *
  * Dispatches `cluster`, `happened` and `state` (its detail: whether the node is heard). When the
  * stream ends, it asks why: an expired login rings the doorbell, anything else is tried again.
+ *
+ * A browser has six connections to a node for all of its pages, and a stream takes one. So a page
+ * that is left lets go of its stream, although the browser may keep it for the way back; and one
+ * that nobody sees does when another page listens. Seen again, it goes on (`woken`).
  */
 
 import { ask, doorbell, Refused } from './api.js';
@@ -49,15 +53,22 @@ export class Live extends EventTarget {
     /** @type {Cluster | null} */
     this.cluster = null;
     this.wanted = false;
+    this.resting = false;
     this.timer = 0;
+    this.others = new BroadcastChannel('raftsql.listening');
+    this.others.addEventListener('message', () => document.hidden && this.rest());
+    addEventListener('pagehide', () => this.rest());
+    addEventListener('pageshow', () => this.wake());
+    document.addEventListener('visibilitychange', () => document.hidden || this.wake());
     setInterval(() => this.watch(), 1000);
   }
 
   /** Listen from now on. */
   start() {
-    this.wanted = true;
     this.stop();
     this.wanted = true;
+    this.resting = false;
+    this.others.postMessage('');
     const source = new EventSource('api/events');
     this.source = source;
     this.heardAt = Date.now();
@@ -68,10 +79,23 @@ export class Live extends EventTarget {
 
   /** Listen no more. */
   stop() {
-    this.wanted = false;
+    this.wanted = this.resting = false;
     clearTimeout(this.timer);
     this.source?.close();
     this.source = null;
+  }
+
+  /** Let go of the stream until this page is seen again. */
+  rest() {
+    if (!this.wanted) return;
+    this.stop();
+    this.resting = true;
+  }
+
+  wake() {
+    if (!this.resting) return;
+    this.start();
+    this.dispatchEvent(new Event('woken'));
   }
 
   /** @param {string} name @param {MessageEvent} event */
@@ -104,8 +128,9 @@ export class Live extends EventTarget {
         return;
       }
     }
+    if (!this.wanted) return;
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => this.wanted && this.source === null && this.start(), this.pause);
+    this.timer = setTimeout(() => this.source === null && this.start(), this.pause);
     this.pause = Math.min(this.pause * 2, PAUSE_MS.most);
   }
 
