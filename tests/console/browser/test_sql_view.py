@@ -98,6 +98,28 @@ def test_a_long_statement_is_cancelled_on_the_node_too(page: Browser, nodes: Con
     page.rows([["still here"]])
 
 
+def test_a_cancel_that_overtakes_its_statement_stops_it_all_the_same(page: Browser) -> None:
+    # The statement's way to the node is longer than that of the wish to stop it.
+    page.run(
+        "const sent = fetch; window.refusals = [];"
+        "let release; const held = new Promise((done) => { release = done; });"
+        "window.fetch = async (path, options) => {"
+        "  if (path === 'api/query') await held;"
+        "  const answer = await sent(path, options);"
+        "  if (options.method === 'DELETE') { window.refusals.push(answer.status); release(); }"
+        "  return answer;"
+        "}"
+    )
+    page.write(ENDLESS).send_keys(Keys.CONTROL, Keys.ENTER)
+    page.find("#cancel")
+    page.press(Keys.ESCAPE)
+    assert "Cancelled" in page.over()
+    assert "it was cancelled" in page.text(".result-trouble")
+    assert page.run("return window.refusals[0]") == 404
+    page.ask("SELECT 'still here'")
+    page.rows([["still here"]])
+
+
 def test_several_statements_have_a_table_each(page: Browser) -> None:
     page.ask(
         "CREATE TABLE t(x); INSERT INTO t VALUES (1), (2); SELECT x FROM t; SELECT 7; DROP TABLE t"

@@ -27,6 +27,8 @@ const LEVELS = {
 };
 /** How long a cancelled statement may take to say so. */
 const CANCEL_MS = 15_000;
+/** How soon the node is asked again to stop what it did not know of. */
+const CANCEL_AGAIN_MS = 100;
 const TIMEOUT_SECONDS = 3600;
 /** How a problem begins, by its kind; the rest is the node's own sentence. @type {Record<string, string>} */
 const KINDS = {
@@ -120,7 +122,7 @@ export class SqlView {
       const held = event.ctrlKey || event.metaKey;
       if (held && event.key === 'Enter') void this.run();
       else if (held && event.shiftKey && event.key.toLowerCase() === 'e') void this.explain();
-      else if (event.key === 'Escape' && this.running) this.cancel();
+      else if (event.key === 'Escape' && this.running) void this.cancel();
       else return;
       event.preventDefault();
     });
@@ -251,15 +253,29 @@ export class SqlView {
   }
 
   /** The node is asked to stop, and says that it did; if it can't, the page lets go. */
-  cancel() {
+  async cancel() {
     const { running } = this;
-    if (running === null) return;
+    if (running === null || running.cancelled) return;
     running.cancelled = true;
     this.stop.disabled = true;
     this.results.cancelling = true;
     this.results.tick();
-    ask('DELETE', `query/${running.id}`).catch(() => running.controller.abort());
     setTimeout(() => running.controller.abort(), CANCEL_MS);
+    // This may overtake the statement, which the node does not know yet then.
+    while (this.running === running && !await this.stopped(running)) {
+      await new Promise((done) => setTimeout(done, CANCEL_AGAIN_MS));
+    }
+  }
+
+  /** Whether nothing more can be done to end it. @param {NonNullable<SqlView['running']>} running */
+  async stopped(running) {
+    try {
+      await ask('DELETE', `query/${running.id}`, undefined, running.controller.signal);
+    } catch (error) {
+      if (error instanceof Gone || (error instanceof Refused && error.kind === 'not_found')) return false;
+      running.controller.abort();
+    }
+    return true;
   }
 
   /** @param {unknown} error @param {string} sql @param {number} before @param {boolean} cancelled */
