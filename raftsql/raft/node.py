@@ -8,7 +8,6 @@ function that the caller gave. See `ready.py` for what the caller must do with t
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
 
 from raftsql.raft.candidate import Candidate
@@ -29,13 +28,13 @@ from raftsql.raft.messages import (
     InstallSnapshot,
     Message,
     NodeId,
-    Position,
     Removed,
     SnapshotMeta,
     TimeoutNow,
     VoteReply,
     VoteRequest,
 )
+from raftsql.raft.outbox import Outbox
 from raftsql.raft.reads import Asking
 from raftsql.raft.ready import (
     Proposed,
@@ -44,10 +43,10 @@ from raftsql.raft.ready import (
     Refused,
     RoleChange,
     RoleName,
-    Save,
     Status,
     Why,
 )
+from raftsql.raft.saves import Saves
 
 Chance = Callable[[int], int]
 """chance(n) -> a whole number from 0 to n - 1."""
@@ -87,17 +86,8 @@ class Node:
         """A leader whose process is known to have ended."""
         self.installing: SnapshotMeta | None = None
         self.asking = Asking(first_round=chance(1 << 40))
-        self._now_messages: list[Envelope] = []
-        self._held: deque[tuple[int, Envelope]] = deque()
-        self._saves: deque[tuple[int, Position]] = deque()
-        self._save_number = 0
-        self._given: deque[tuple[int, int]] = deque()
-        """Saves under way: their numbers, and since when."""
-        self._saved_number = 0
-        self._state_save = 0
-        self._state_dirty = False
-        self._unsaved_first = log.last.index + 1
-        self._reset: Position | None = None
+        self.outbox = Outbox()
+        self.saves = Saves(unsaved_first=log.last.index + 1)
         self._handed_out = log.applied
         self._reads: list[ReadGranted] = []
         self._reads_refused: list[int] = []
@@ -164,7 +154,8 @@ class Node:
     @property
     def disk_hangs(self) -> bool:
         """Whether a save has been under way for so long that this node is of no use."""
-        return bool(self._given) and self.now - self._given[0][1] > self.config.disk_ms_max
+        begun_at = self.saves.begun_at
+        return begun_at is not None and self.now - begun_at > self.config.disk_ms_max
 
     def wake_at(self) -> int:
         """When `tick` is needed at the latest, if nothing else happens before."""
@@ -247,17 +238,8 @@ class Node:
 
     def saved(self, number: int) -> None:
         """The Save of this number is durable, and so are all before it."""
-        assert number <= self._save_number, "only what was given out can be saved"
-        self._saved_number = max(self._saved_number, number)
-        while self._given and self._given[0][0] <= number:
-            self._given.popleft()
-        while self._saves and self._saves[0][0] <= number:
-            _, last = self._saves.popleft()
-            self.log.stored = max(self.log.stored, last.index)
-        while self._held and self._held[0][0] <= number:
-            _, envelope = self._held.popleft()
-            if envelope.message.term == self.term:
-                self._now_messages.append(envelope)
+        self.log.stored = max(self.log.stored, self.saves.finish(number))
+        self.outbox.release(number, self.term)
         self.role.stored()
 
     def applied(self, index: int) -> None:
@@ -279,10 +261,8 @@ class Node:
         self.log.reset(snapshot.last)
         self.history.reset(snapshot.last.index, decode(snapshot.membership))
         self._handed_out = snapshot.last.index
-        self._unsaved_first = snapshot.last.index + 1
-        self._saves.clear()
-        self._drop_held_acknowledgements()
-        self._reset = snapshot.last
+        self.saves.begin_anew(snapshot.last)
+        self.outbox.drop_acknowledgements()
         self._note_committed_removal()
         if isinstance(self.role, Follower) and self.role.leader:
             self.role.verified = snapshot.last.index
@@ -333,10 +313,9 @@ class Node:
         A caller whose disk or state machine is still busy leaves that part: what gathers
         meanwhile is then one batch.
         """
-        self.role.flush()
-        ready = Ready(messages=self._now_messages)
-        self._now_messages = []
-        ready.save = self._take_save() if take_save else None
+        ready = Ready(messages=self.take_messages())
+        if take_save:
+            ready.save = self.saves.take(term=self.term, vote=self.vote, log=self.log, now=self.now)
         if self.state_is_durable():  # A term is durable no later than a state that has it.
             ready.install, self._install = self._install, None
         ready.committed = self._take_committed() if take_committed else ()
@@ -352,26 +331,7 @@ class Node:
     def take_messages(self) -> list[Envelope]:
         """What may leave now, for a caller that has more of the last Ready to do first."""
         self.role.flush()
-        messages, self._now_messages = self._now_messages, []
-        return messages
-
-    def _take_save(self) -> Save | None:
-        last = self.log.last
-        first = self._unsaved_first
-        if not self._state_dirty and self._reset is None and first > last.index:
-            return None
-        entries: Sequence[Entry] = ()
-        if first <= last.index:
-            entries = self.log.slice(first, last.index, bytes_max=1 << 62, entries_max=1 << 62)
-            assert entries[-1].index == last.index, "unsaved entries are all in memory"
-        self._save_number += 1
-        state = HardState(self.term, self.vote) if self._state_dirty else None
-        save = Save(self._save_number, state, entries, self._reset)
-        self._saves.append((self._save_number, last))
-        self._given.append((self._save_number, self.now))
-        self._unsaved_first = last.index + 1
-        self._state_dirty, self._reset = False, None
-        return save
+        return self.outbox.take()
 
     def _take_committed(self) -> Sequence[Entry]:
         upto = min(self.log.committed, self.log.stored)
@@ -418,62 +378,30 @@ class Node:
 
     def send(self, target: NodeId, message: Message) -> None:
         """A message that says nothing that isn't durable."""
-        self._now_messages.append(Envelope(self.config.cluster, self.id, target, message))
+        self.outbox.put(Envelope(self.config.cluster, self.id, target, message))
 
     def send_with_state(self, target: NodeId, message: Message) -> None:
         """A message that must wait until term and vote are durable."""
-        pending = self._save_number + 1 if self._state_dirty else self._state_save
-        self._hold(pending, target, message)
-
-    def state_is_durable(self) -> bool:
-        """Whether term and vote would survive a crash now."""
-        return not self._state_dirty and self._state_save <= self._saved_number
+        self._send_after(self.saves.holding_state, target, message)
 
     def send_when_stored(self, target: NodeId, message: Message) -> None:
         """A message that must wait until everything known here is durable."""
-        waits = (
-            self._state_dirty
-            or self._reset is not None
-            or self._unsaved_first <= self.log.last.index
-        )
-        self._hold(self._save_number + 1 if waits else self._save_number, target, message)
+        self._send_after(self.saves.holding_all(self.log.last.index), target, message)
 
-    def _hold(self, number: int, target: NodeId, message: Message) -> None:
-        if number <= self._saved_number:
+    def _send_after(self, save: int, target: NodeId, message: Message) -> None:
+        if save <= self.saves.done:
             self.send(target, message)
-            return
-        envelope = Envelope(self.config.cluster, self.id, target, message)
-        if self._supersedes_held(number, envelope):
-            self._held.pop()
-        place = len(self._held)
-        while place > 0 and self._held[place - 1][0] > number:
-            place -= 1
-        self._held.insert(place, (number, envelope))
+        else:
+            self.outbox.hold(save, Envelope(self.config.cluster, self.id, target, message))
 
-    def _supersedes_held(self, number: int, envelope: Envelope) -> bool:
-        """Of acknowledgements that wait for the same save, the newest says it all."""
-        if not self._held or not isinstance(envelope.message, AppendAccepted):
-            return False
-        held_number, held = self._held[-1]
-        return (
-            held_number == number
-            and held.target == envelope.target
-            and isinstance(held.message, AppendAccepted)
-            and held.message.term == envelope.message.term
-            and held.message.match <= envelope.message.match
-            and held.message.probe <= envelope.message.probe
-        )
-
-    def _drop_held_acknowledgements(self) -> None:
-        self._held = deque(
-            held for held in self._held if not isinstance(held[1].message, AppendAccepted)
-        )
+    def state_is_durable(self) -> bool:
+        """Whether term and vote would survive a crash now."""
+        return self.saves.holding_state <= self.saves.done
 
     def _set_state(self, term: int, vote: NodeId) -> None:
         assert (term, bool(vote)) >= (self.term, bool(self.vote)), "a vote is never taken back"
         self.term, self.vote = term, vote
-        self._state_dirty = True
-        self._state_save = self._save_number + 1
+        self.saves.state_changed()
 
     def append(self, entries: list[Entry]) -> None:
         """Put entries at the end of the log, and whatever membership they carry in force."""
@@ -484,10 +412,7 @@ class Node:
         """Take back entries that the leader does not have, and their memberships."""
         self.log.truncate(first)
         self.history.truncate(first)
-        self._unsaved_first = min(self._unsaved_first, first)
-        # A write under way that holds what was taken back proves nothing when it is done, not
-        # even if the same entries come back: the write that takes them away is still to come.
-        self._saves = deque(save for save in self._saves if save[1].index < first)
+        self.saves.truncated(first)
 
     def commit(self, index: int) -> None:
         """Everything up to `index` is committed."""

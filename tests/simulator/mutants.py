@@ -234,16 +234,16 @@ def counts_its_own_disk_early() -> list[Patch]:
 @mutant("a write's completion counts for entries that have replaced those written (ABA)")
 def an_old_write_vouches_for_new_entries() -> list[Patch]:
     def saved(self: Node, number: int) -> None:
-        right_saves = list(self._saves)
+        right_ends = list(self.saves.ends)
         right(self, number)
-        done = [last.index for saved_number, last in right_saves if saved_number <= number]
+        done = [last for saved_number, last in right_ends if saved_number <= number]
         if done:
             self.log.stored = max(self.log.stored, min(done[-1], self.log.last.index))
 
     def truncate(self: Node, first: int) -> None:
-        saves = self._saves.copy()
+        ends = self.saves.ends.copy()
         right_truncate(self, first)
-        self._saves = saves
+        self.saves.ends = ends
 
     right, right_truncate = Node.saved, Node.truncate
     return [(Node, "saved", saved), (Node, "truncate", truncate)]
