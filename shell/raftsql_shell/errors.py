@@ -25,10 +25,6 @@ class CommandError(Exception):
     """A command was given what it can't use. The message says what to give it."""
 
 
-class Cancelled(Exception):
-    """The user stopped it."""
-
-
 def described(message: str, sql: str, position: int, *, line: int = 0, name: str = "") -> str:
     """A message for people, with the statement's line and a mark where the place is known."""
     if position < 0:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from raftsql_shell.errors import CommandError
-from raftsql_shell.statements import parameters
+from raftsql_shell.statements import NAMELESS, parameters
 
 if TYPE_CHECKING:
-    from raftsql_driver import Connection, Cursor
+    from raftsql_driver import Connection, Cursor, Verdict
     from raftsql_driver.address import Address
 
 
@@ -40,10 +40,15 @@ class Session:
         values = self.parameters if given is None else given
         wanted = parameters(sql)
         missing = [name for name in wanted if name not in values]
+        if NAMELESS in missing:
+            raise CommandError(
+                "a ? has no name to give it a value by; write :name, and .parameter set name VALUE"
+            )
         if missing:
             raise CommandError(
                 f"the parameter :{missing[0]} has no value; "
-                f"give it one with .parameter set {missing[0]} VALUE"
+                f"give it one with .parameter set {missing[0]} VALUE, or at the start with "
+                f"-v {missing[0]}=VALUE"
             )
         return self.connection.execute(sql, {name: values[name] for name in wanted} or None)
 
@@ -55,24 +60,16 @@ class Session:
 
     @property
     def node(self) -> str:
-        """The node that answers, as host:port."""
-        cluster = getattr(self.connection, "_cluster", None)
-        return cluster.state.routes.home if cluster is not None else self.address.nodes[0]
+        """The node that one is connected to, as host:port; writes are answered by the leader."""
+        return self.connection._cluster.state.routes.home
 
     def rows(self, sql: str, *values: Any) -> list[Any]:
         """All rows of a small query of the shell's own."""
         return self.connection.execute(sql, values).fetchall()
 
-    def examine(self, sql: str) -> Any:
+    def examine(self, sql: str) -> Verdict:
         """The cluster's verdict on a statement, without running it."""
-        connection = self.connection
-        offered = getattr(connection, "examine", None)
-        if offered is not None:
-            return offered(sql)
-        from raftsql_driver import flows
-
-        deadline = connection._deadline(None)
-        return connection._run(flows.examine(connection._cluster.state, sql, False, deadline))
+        return self.connection.examine(sql)
 
     def close(self) -> None:
         """Roll back what is open, and disconnect."""

@@ -138,12 +138,15 @@ def is_complete(text: str) -> bool:
     return not splitter.pending
 
 
+NAMELESS: Final = "?"
 _PARAMETER: Final = re.compile(
-    r"""'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/|(?<![\w])[:@$]([A-Za-z_]\w*)""",
+    r"""'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|/\*.*?\*/"""
+    r"""|(?<![\w])[:@$]([A-Za-z_]\w*)|(\?)\d*""",
     re.DOTALL,
 )
 
 
 def parameters(sql: str) -> list[str]:
-    """The names of a statement's named parameters, without their signs."""
-    return list(dict.fromkeys(found[1] for found in _PARAMETER.finditer(sql) if found[1]))
+    """The names of a statement's named parameters, without their signs; NAMELESS for others."""
+    found = (match[1] or match[2] for match in _PARAMETER.finditer(sql))
+    return list(dict.fromkeys(name for name in found if name))

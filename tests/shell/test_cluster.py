@@ -8,7 +8,7 @@ import pytest
 
 from raftsql_driver.address import parse
 from raftsql_shell.cluster import Nodes
-from raftsql_shell.commands.members import rows_of
+from raftsql_shell.commands.members import rows_of, sums_of
 from raftsql_shell.errors import CommandError
 from tests.shell.fake import ShellServer
 
@@ -40,6 +40,21 @@ def test_a_silent_node_is_shown_as_one(three: ShellServer, nodes: Nodes) -> None
     assert [row[5] for row in rows] == [2, 1, None]
     assert rows[2][2] == f"(no answer from {three.nodes[2].address})"
     three.revive(3)
+
+
+def test_why_a_node_could_not_be_verified_is_told_in_few_words() -> None:
+    problem = (
+        "failed to connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:1: "
+        "Failed to connect to remote host: Connection refused"
+    )
+    nodes = [
+        {"node_id": 1, "address": "a:1", "sum": None, "problem": problem},
+        {"node_id": 2, "address": "b:2", "sum": "c0ffee", "problem": ""},
+    ]
+    assert sums_of({"nodes": nodes}) == [
+        (1, "a:1", None, "Connection refused"),
+        (2, "b:2", "c0ffee", None),
+    ]
 
 
 def test_the_leader_is_the_one_of_the_highest_term(three: ShellServer, nodes: Nodes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raftsql_shell.statements import (
+    NAMELESS,
     BadText,
     Command,
     Splitter,
@@ -97,3 +98,4 @@ def test_parameters_are_found_outside_of_texts_and_comments() -> None:
     sql = "SELECT :a, @b, $c, ':d', \"@e\", -- :f\n :a /* $g */, x'00', a::b"
     assert parameters(sql)[:3] == ["a", "b", "c"]
     assert not {"d", "e", "f", "g"} & set(parameters(sql))
+    assert parameters("SELECT ?, '?', ?2, :a -- ?") == [NAMELESS, "a"]

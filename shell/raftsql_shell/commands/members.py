@@ -40,12 +40,16 @@ def status(shell: Shell, arguments: list[str]) -> None:
         raise CommandError("usage: .status [--watch] [SECONDS]")
     with _nodes(shell) as nodes:
         if not watch:
-            shell.table(STATUS_COLUMNS, rows_of(nodes.pictures()))
+            _draw(shell, nodes)
             return
         from raftsql_shell.watching import repeat, seconds_of
 
         pause_s = seconds_of(arguments[1]) if len(arguments) > 1 else 1.0
-        repeat(shell, pause_s, lambda: shell.table(STATUS_COLUMNS, rows_of(nodes.pictures())))
+        repeat(shell, pause_s, lambda: _draw(shell, nodes))
+
+
+def _draw(shell: Shell, nodes: Nodes) -> None:
+    shell.table(STATUS_COLUMNS, rows_of(nodes.pictures()), blank=True)
 
 
 STATUS_COLUMNS = ("node", "address", "role", "term", "applied", "lag", "latency ms")
@@ -173,11 +177,7 @@ def verify(shell: Shell, arguments: list[str]) -> None:
     """
     with _nodes(shell) as nodes:
         found = nodes.verify()
-    rows = [
-        (each["node_id"], each["address"], each["sum"], each.get("problem") or None)
-        for each in found["nodes"]
-    ]
-    shell.table(("node", "address", "sum", "problem"), rows)
+    shell.table(("node", "address", "sum", "problem"), sums_of(found), blank=True)
     for each in found["differences"]:
         what = "the schema" if each["table"] is None else f"table {each['table']}"
         shell.note(f"{what} differs on {', '.join(f'node {node}' for node in each['nodes'])}")
@@ -186,6 +186,16 @@ def verify(shell: Shell, arguments: list[str]) -> None:
     if not found["complete"]:
         raise CommandError("those that answered are equal; the others could not be asked")
     shell.note(f"all nodes are equal at entry {found['index']}")
+
+
+def sums_of(found: dict[str, Any]) -> list[Row]:
+    """A row for each node: its checksum, or why there is none."""
+    from raftsql_driver.unreachable import plain
+
+    return [
+        (each["node_id"], each["address"], each["sum"], plain(each.get("problem") or "") or None)
+        for each in found["nodes"]
+    ]
 
 
 @command(".metrics [PATTERN]")
