@@ -2,7 +2,8 @@
 
 Cuts and losses are rules of the receiving namespace's firewall. A delay is a detour: the sender's
 route to the receiver leads into a device whose other end is this process, which lets packets wait
-(see `detour`). Nothing of it is on the host's own addresses, and names tell whose it is.
+(see `detour`). The bridge has a namespace of its own too: on the host there is one interface, by
+which clients reach it, whatever nodes come and go. Names tell whose it is.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Final
 
 from tests.faults.detour import DEVICE, Detour, inside
 from tests.faults.network import Link
+from tests.interfaces import changing
 
 COMMAND_S: Final = 10.0
 TRY_S: Final = 2.0
@@ -37,11 +39,14 @@ class Namespaces:
     name = "namespaces"
 
     def __init__(self) -> None:
-        """Make the bridge; OSError where that may not be done."""
+        """Make the bridge, and two nodes; OSError where that may not be done."""
         if os.geteuid() != 0 or not os.access(DEVICE, os.R_OK | os.W_OK):
             raise OSError("only root may make network namespaces, with devices in them")
         self._mark = f"{os.getpid() % 1_000_000:06d}"
-        self._bridge = f"rsf{self._mark}"
+        self._clients = f"rsf{self._mark}"
+        """The host's end of the clients' way to the bridge."""
+        self._hub = f"rsf{self._mark}h"
+        """Where the bridge is."""
         self._subnet = f"10.{213 + os.getpid() % 16}.{os.getpid() // 16 % 256}"
         self._spaces: dict[int, str] = {}
         self._cut: set[Link] = set()
@@ -49,15 +54,27 @@ class Namespaces:
         self._slow: set[Link] = set()
         self._detour = Detour()
         try:
-            run("ip", "link", "add", self._bridge, "type", "bridge")
-            run("ip", "addr", "add", f"{self._subnet}.254/24", "dev", self._bridge)
-            run("ip", "link", "set", self._bridge, "up")
+            run("ip", "netns", "add", self._hub)
+            run("ip", "-n", self._hub, "-batch", "-", text=_BRIDGE)
+            with changing():
+                run("ip", "-batch", "-", text=self._way())
+            run("ip", "-n", self._hub, "link", "set", "clients", "master", "bridge", "up")
             self._add(1)
             self._add(2)
             self._try_it()
         except (OSError, subprocess.TimeoutExpired):
             self.close()
             raise
+
+    def _way(self) -> str:
+        """The clients' way to the bridge. It has no address but ours: one that the kernel finds
+        for itself comes later, when others may mind that the host's addresses change."""
+        return (
+            f"link add {self._clients} type veth peer name clients netns {self._hub}\n"
+            f"link set {self._clients} addrgenmode none\n"
+            f"addr add {self._subnet}.254/24 dev {self._clients}\n"
+            f"link set {self._clients} up\n"
+        )
 
     def _host(self, node: int) -> str:
         return f"{self._subnet}.{node}"
@@ -68,16 +85,20 @@ class Namespaces:
         return f"{self._host(node)}:{PORT}"
 
     def _add(self, node: int) -> None:
-        space, outside, inside = (f"rsf{self._mark}{kind}{node}" for kind in ("n", "o", "i"))
+        space = f"rsf{self._mark}n{node}"
         run("ip", "netns", "add", space)
         self._spaces[node] = space
-        run("ip", "link", "add", outside, "type", "veth", "peer", "name", inside)
-        run("ip", "link", "set", inside, "netns", space)
-        run("ip", "link", "set", outside, "master", self._bridge, "up")
-        commands = (
-            f"addr add {self._host(node)}/24 dev {inside}\nlink set {inside} up\nlink set lo up\n"
+        pair = f"link add node{node} type veth peer name bridge netns {space}\n"
+        run(
+            "ip",
+            "-n",
+            self._hub,
+            "-batch",
+            "-",
+            text=f"{pair}link set node{node} master bridge up\n",
         )
-        run("ip", "-n", space, "-batch", "-", text=commands)
+        up = f"addr add {self._host(node)}/24 dev bridge\nlink set bridge up\nlink set lo up\n"
+        run("ip", "-n", space, "-batch", "-", text=up)
         # Answers come back the straight way when requests took a detour, and the reverse.
         run(*self.wrap(node, ["sysctl", "-qw", *_LOOSE]))
         self._rules(node)
@@ -149,13 +170,12 @@ class Namespaces:
 
     def close(self) -> None:
         self._detour.close()
-        for node, space in self._spaces.items():
-            # The pair goes now, and not when the kernel comes round to it.
-            for gone in (("link", "del", f"rsf{self._mark}o{node}"), ("netns", "del", space)):
-                with suppress(OSError, subprocess.TimeoutExpired):
-                    run("ip", *gone)
-        with suppress(OSError, subprocess.TimeoutExpired):
-            run("ip", "link", "del", self._bridge)
+        # The interface goes now, and not when the kernel comes round to it.
+        with changing(), suppress(OSError, subprocess.TimeoutExpired):
+            run("ip", "link", "del", self._clients)
+        for space in (*self._spaces.values(), self._hub):
+            with suppress(OSError, subprocess.TimeoutExpired):
+                run("ip", "netns", "del", space)
 
 
 def _socket() -> socket.socket:
@@ -165,3 +185,4 @@ def _socket() -> socket.socket:
 
 
 _LOOSE: Final = ("net.ipv4.conf.all.rp_filter=0", "net.ipv4.conf.default.rp_filter=0")
+_BRIDGE: Final = "link add bridge type bridge\nlink set bridge up\n"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,12 +43,6 @@ FLAGS = (
     "--hide-scrollbars",
     "--force-color-profile=srgb",
 )
-LOADS_MAX = 4
-LOAD_SECONDS = 20.0
-INTERRUPTED = "ERR_NETWORK_CHANGED"
-"""What a browser says of all it was loading when an interface of the machine comes or goes: tests
-of networks, which may run at the same time, make and remove some."""
-INTERRUPTED_SECONDS = 12.0
 DESKTOP = (1280, 800)
 PHONE = (390, 844)
 
@@ -79,7 +72,6 @@ class Browser:
         )
         self.driver = Chrome(service=Service(DRIVER), options=options)
         self.logged: list[str] = []
-        self.opened = ("", "")
         self.size(*DESKTOP)
 
     def quit(self) -> None:
@@ -118,26 +110,13 @@ class Browser:
 
     def open(self, address: str, view: str = "") -> Browser:
         """A node's console, with nothing remembered."""
-        self.opened = (address, view)
         origin = f"http://{address}"
         self.tell("Storage.clearDataForOrigin", origin=origin, storageTypes="all")
         self.driver.get("about:blank")
         # A late answer to the page before may have set one again.
         self.tell("Network.clearBrowserCookies")
-        for _ in range(LOADS_MAX):
-            with suppress(WebDriverException):
-                self.driver.get(f"{origin}/console/{view}")
-                if self.begun():
-                    break
+        self.driver.get(f"{origin}/console/{view}")
         return self
-
-    def begun(self) -> bool:
-        """Whether the page has begun, after some patience: it shows a view, or asks for a login."""
-        script = "return document.querySelectorAll('main .view, dialog.login').length"
-        try:
-            return bool(until(lambda: self.run(script), "the page's beginning", LOAD_SECONDS))
-        except AssertionError:
-            return False
 
     def go(self, view: str) -> Browser:
         """Another view of the same page."""
@@ -210,12 +189,7 @@ class Browser:
             except StaleElementReferenceException:
                 return None
 
-        first = min(seconds, INTERRUPTED_SECONDS)
-        with suppress(AssertionError):
-            return until(patiently, what, first)  # type: ignore[return-value]
-        # What was interrupted does not come, however long one waits: the test begins again.
-        left = 0.0 if self.interrupted() else seconds - first
-        return until(patiently, what, left)  # type: ignore[return-value]
+        return until(patiently, what, seconds)  # type: ignore[return-value]
 
     def press(self, *keys: str) -> None:
         """Press these keys together, wherever the cursor is."""
@@ -259,10 +233,6 @@ class Browser:
         found = self.driver.get_log("browser")  # type: ignore[no-untyped-call]
         self.logged += [entry["message"] for entry in found if entry["level"] == "SEVERE"]
         return self.logged
-
-    def interrupted(self) -> bool:
-        """Whether something did not arrive for a reason that is the machine's."""
-        return any(INTERRUPTED in each for each in [*self.complaints(), self.driver.page_source])
 
     def sideways(self) -> int:
         """How far the whole page could be pushed sideways."""

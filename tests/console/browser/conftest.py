@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from tests.console.browser.chromium import Browser, need_chromium
 from tests.console.browser.nodes import Consoles
+from tests.interfaces import steady
 
 LIBRARY = """
 CREATE TABLE author(id INTEGER PRIMARY KEY, name TEXT NOT NULL, born INTEGER);
@@ -32,22 +33,6 @@ INSERT INTO book(title, author, price, cover) VALUES
 """
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """Once more, if the machine's network changed under the browser."""
-    try:
-        return (yield)
-    except Exception:
-        browser = pyfuncitem.funcargs.get("browser")
-        if not isinstance(browser, Browser) or not browser.interrupted():
-            raise
-        address, view = browser.opened
-        browser.anew()
-        browser.open(address, view)
-    arguments = pyfuncitem._fixtureinfo.argnames
-    return pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in arguments})
-
-
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """The browser, started once."""
@@ -60,8 +45,9 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture
 def browser(chromium: Browser) -> Iterator[Browser]:
     """The browser, with nothing of earlier tests; it must not have complained in the end."""
-    chromium.anew()
-    yield chromium
+    with steady():
+        chromium.anew()
+        yield chromium
     complaints = [each for each in chromium.complaints() if "favicon" not in each]
     policy = [each for each in complaints if "Content Security Policy" in each]
     errors = [each for each in complaints if "Uncaught" in each or "TypeError" in each]
