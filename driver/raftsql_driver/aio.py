@@ -18,6 +18,7 @@ from raftsql_driver.cursor import BaseCursor
 from raftsql_driver.errors import Error, SerializationFailure
 from raftsql_driver.flows import Ask, Flow, Pause, Send, Step, has_ended
 from raftsql_driver.rows import RowFactory
+from raftsql_driver.transaction import Transaction, abandon
 from raftsql_driver.verdict import Verdict
 
 T = TypeVar("T")
@@ -218,6 +219,20 @@ class AsyncConnection(BaseConnection):
     ) -> None:
         await self._run(self._end_block(error is not None))
 
+    def __del__(self) -> None:
+        if not self._closed:
+            with suppress(Exception):  # The loop may have ended; and this may be another thread.
+                self._cluster.loop.call_soon_threadsafe(_let_go, self._cluster, self._transaction)
+
+
+def _let_go(cluster: Cluster, open_: Transaction | None) -> None:
+    """Give up what a connection held that nobody has any more: it may be the writer."""
+    if open_ is not None:
+        for step in abandon(open_):
+            assert type(step) is Send, "nobody is there to wait"
+            cluster.send(step)
+    cluster.release()
+
 
 class AsyncCursor(BaseCursor):
     """Runs statements on a connection and holds the last one's result."""
@@ -256,7 +271,7 @@ class AsyncCursor(BaseCursor):
         *,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> Self:
-        """Run a statement for many rows, in chunks; in a transaction all of them are atomic."""
+        """Run a statement for many rows, in chunks; a transaction makes them one."""
         connection = self._connection
         await connection._run(connection._execute_many(self, sql, rows, timeout))
         return self

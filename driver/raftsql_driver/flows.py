@@ -211,7 +211,7 @@ class Trial:
 def _too_late(ask: Ask, outcome: Lost | Refused) -> Error:
     if type(outcome) is Refused:
         reason = outcome.message or Why(outcome.why).name
-        return Unavailable(f"{ask.node}, and time was up before another try: {reason}")
+        return Unavailable(f"{ask.node}: {reason}; time was up before another try")
     assert type(outcome) is Lost, "there is no third kind"
     if outcome.late:
         return TimedOut(f"{ask.node} gave no answer in time; raise timeout= if that is expected")

@@ -278,7 +278,7 @@ class Cursor(BaseCursor):
     def executemany(
         self, sql: str, rows: Iterable[Parameters], /, *, timeout: float | None = None
     ) -> Self:
-        """Run a statement for many rows, in chunks; in a transaction all of them are atomic."""
+        """Run a statement for many rows, in chunks; a transaction makes them one."""
         connection = self._connection
         connection._run(connection._execute_many(self, sql, rows, timeout))
         return self

@@ -198,6 +198,16 @@ async def test_a_cancelled_block_that_waited_for_the_writer_holds_nothing(
     await other.close()
 
 
+async def test_a_forgotten_connection_of_tasks_rolls_back(server: FakeServer) -> None:
+    connection = await AsyncConnection.connect(server.url)
+    await connection.execute("CREATE TABLE t(a)")
+    del connection
+    other = await AsyncConnection.connect(server.url, autocommit=True)
+    with pytest.raises(errors.OperationalError, match="no such table"):
+        await other.execute("SELECT * FROM t", timeout=5)
+    await other.close()
+
+
 async def test_a_timeout_bounds_a_call(server: FakeServer) -> None:
     connection = await AsyncConnection.connect(server.url, autocommit=True)
     server.faults.slow_s = 5.0
