@@ -39,7 +39,7 @@ from raftsql.raft.messages import (
     VoteRequest,
 )
 from raftsql.raft.probes import Probes
-from raftsql.raft.progress import CatchUp, Probing, Progress, Replicating, Shipping
+from raftsql.raft.progress import Probing, Progress, Replicating, Shipping
 from raftsql.raft.quorum import agreed, majority
 from raftsql.raft.reads import LocalRead, Reader, ReadQueue, RemoteRead
 from raftsql.raft.ready import PeerStatus, Proposed, Refused, Why
@@ -276,32 +276,14 @@ class Leader:
         self._prefer_priority()
 
     def _promote_learners(self) -> None:
-        node = self.node
+        node, last = self.node, self.node.log.last.index
         for learner in node.membership.learners:
-            if node.membership.members[learner].promote and self._caught_up(learner):
-                # Refused while another change is under way: the next heartbeat tries again.
+            wanted = node.membership.members[learner].promote  # Never the leader itself, demoted.
+            if wanted and self.progress[learner].keeps_up(last, node.now, node.config):
+                # Refused while another change is under way: the next look tries again.
                 with suppress(Refused):
                     self.change(PromoteMember(learner))
                 return
-
-    def _caught_up(self, learner: NodeId) -> bool:
-        """Whether the learner needed less than an election timeout for its last round."""
-        progress, config = self.progress[learner], self.node.config
-        if isinstance(progress.flow, Shipping) or progress.match == 0:
-            return False
-        if self.node.now - progress.heard_at >= 2 * config.heartbeat_ms:
-            return False  # A vote that can't be given only raises the quorum.
-        catch_up = progress.catch_up
-        if catch_up is None:
-            progress.catch_up = CatchUp(self.node.log.last.index, self.node.now)
-            return False
-        if progress.match < catch_up.target:
-            return False
-        quick = self.node.now - catch_up.started_at <= config.election_ms
-        if quick or catch_up.rounds >= config.promote_rounds_max:
-            return True
-        progress.catch_up = CatchUp(self.node.log.last.index, self.node.now, catch_up.rounds + 1)
-        return False
 
     def _prefer_priority(self) -> None:
         """Hand over to a voter that should rather lead and has everything."""

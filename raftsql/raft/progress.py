@@ -117,6 +117,25 @@ class Progress:
         self.next_index = max(self.next_index, self.match + 1)
         return news
 
+    def keeps_up(self, last: int, now: int, config: Config) -> bool:
+        """Whether a learner of a log that ends at `last` may have a vote: its round has ended in
+        less than an election timeout. Where it took longer, the next round begins."""
+        if isinstance(self.flow, Shipping) or self.match == 0:
+            return False
+        if now - self.heard_at >= 2 * config.heartbeat_ms:
+            return False  # A vote that can't be given only raises the quorum.
+        catch_up = self.catch_up
+        if catch_up is None:
+            self.catch_up = CatchUp(last, now)
+            return False
+        if self.match < catch_up.target:
+            return False
+        quick = now - catch_up.started_at <= config.election_ms
+        if quick or catch_up.rounds >= config.promote_rounds_max:
+            return True
+        self.catch_up = CatchUp(last, now, catch_up.rounds + 1)
+        return False
+
     def replicate(self) -> None:
         """The logs agree up to match: stream from there."""
         self.flow = Replicating()

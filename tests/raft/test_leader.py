@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raftsql.raft.leader import Leader
-from raftsql.raft.membership import AddMember, UpdateMember
+from raftsql.raft.membership import AddMember, DemoteMember, UpdateMember
 from raftsql.raft.messages import (
     Append,
     AppendAccepted,
@@ -232,6 +232,16 @@ def test_an_answer_to_a_probe_that_was_never_sent_stops_the_leader() -> None:
     cluster.message(2, 1, HeartbeatReply(2, probe=99))
     cluster.message(3, 1, HeartbeatReply(2, probe=99))
     assert cluster.replicas[1].stopped == "nobody can answer a probe that was not sent"
+
+
+def test_a_leader_that_demotes_itself_looks_after_others_until_that_is_committed() -> None:
+    """Among the learners then, but no peer of its own, and none that is to be promoted."""
+    cluster = leading(1, 2, 3)
+    cluster.do(1, lambda node: node.change(DemoteMember(1)))
+    cluster.advance(2 * cluster[1].config.heartbeat_ms)
+    assert cluster[1].status().role is RoleName.LEADER
+    cluster.settle()
+    assert cluster[1].status().role is RoleName.LEARNER
 
 
 def test_steady_reads_keep_no_learner_from_its_vote() -> None:

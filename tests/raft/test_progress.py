@@ -138,3 +138,37 @@ def test_an_empty_append_takes_no_room() -> None:
     progress = Progress(next_index=10, heard_at=0, match=9, flow=Replicating())
     progress.sent(9, 0)
     assert progress.flow == Replicating()
+
+
+def learner(match: int) -> Progress:
+    return Progress(next_index=match + 1, heard_at=0, match=match, flow=Replicating())
+
+
+def test_a_learner_keeps_up_when_its_round_was_quick() -> None:
+    progress = learner(match=10)
+    assert not progress.keeps_up(20, 0, CONFIG), "its first round begins"
+    progress.heard_at = CONFIG.election_ms
+    progress.accepted(19)
+    assert not progress.keeps_up(99, CONFIG.election_ms, CONFIG), "it ends where the log did then"
+    progress.accepted(20)
+    assert progress.keeps_up(99, CONFIG.election_ms, CONFIG)
+
+
+def test_a_learner_that_is_slow_has_another_round_but_not_for_ever() -> None:
+    progress = learner(match=1)
+    now = rounds = 0
+    while not progress.keeps_up(progress.match + 5, now, CONFIG):
+        now += CONFIG.election_ms + 1
+        progress.heard_at = now
+        progress.accepted(progress.match + 5)
+        rounds += 1
+    assert rounds == CONFIG.promote_rounds_max
+
+
+def test_a_learner_that_is_silent_or_waits_for_a_snapshot_keeps_up_with_nothing() -> None:
+    progress = learner(match=10)
+    progress.keeps_up(10, 0, CONFIG)
+    assert progress.keeps_up(10, 1, CONFIG)
+    assert not progress.keeps_up(10, 2 * CONFIG.heartbeat_ms, CONFIG)
+    progress.ship(now=1)
+    assert not progress.keeps_up(10, 1, CONFIG)
