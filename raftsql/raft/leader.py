@@ -75,6 +75,7 @@ class Leader:
         self.first_index = node.log.last.index + 1
         """The first entry of this term; nothing may be read or changed before it commits."""
         self.heartbeat_at = node.now
+        """When everybody is to be probed again."""
         self.look_at = node.now + node.config.heartbeat_ms
         """When peers are next looked after. Not with heartbeats: reads send those too, and put off
         the next one each time."""
@@ -86,6 +87,8 @@ class Leader:
         self.lease_void = False
         """TimeoutNow has left in this term, and may arrive at any time: no lease any more."""
         self.priority_at = node.now + 2 * node.config.election_ms
+        """From when on a voter of higher priority may be given the lead: not at once, nor soon
+        after it did not take it."""
         self.uncommitted: deque[tuple[int, int]] = deque()
         """The last index and the bytes of each proposal that is not committed yet."""
         self.uncommitted_bytes = 0
@@ -96,6 +99,7 @@ class Leader:
         self._opened = False
         """Whether a round was opened whose probe has not left yet."""
         self._wanted: list[NodeId] = []
+        """Peers that need a snapshot, of which no Ready has told yet."""
 
     def begin(self) -> None:
         """Append an entry of this term, so that all before it may commit, and tell everyone."""
@@ -249,7 +253,7 @@ class Leader:
         self.heartbeat_at = node.now + node.config.heartbeat_ms
         self.probes.send(node.now)
         for peer in self.progress:
-            self._tell_commit(peer)
+            self._send_heartbeat(peer)
         self.notice_at = None
         self._confirm()
 
@@ -257,9 +261,9 @@ class Leader:
         self.notice_at = None
         for peer, progress in self.progress.items():
             if progress.commit_told < min(self.node.log.committed, progress.match):
-                self._tell_commit(peer)
+                self._send_heartbeat(peer)
 
-    def _tell_commit(self, peer: NodeId) -> None:
+    def _send_heartbeat(self, peer: NodeId) -> None:
         """A heartbeat; its commit index never exceeds what this peer has stored (etcd's rule)."""
         node, progress = self.node, self.progress[peer]
         commit = min(node.log.committed, progress.match)
@@ -378,7 +382,7 @@ class Leader:
         others.sort(key=lambda v: self.progress[v].readiness(self.probes.newest), reverse=True)
         for peer in others[: majority(len(voters)) - (node.id in voters)]:
             if self.progress[peer].appended_probe < self.probes.newest:
-                self._tell_commit(peer)
+                self._send_heartbeat(peer)
         self._confirm()
 
     def _confirm(self) -> None:

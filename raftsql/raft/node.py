@@ -85,6 +85,7 @@ class Node:
         self.down_leader = NOBODY
         """A leader whose process is known to have ended."""
         self.installing: SnapshotMeta | None = None
+        """What takes the state's place: nothing is appended or applied meanwhile."""
         self.asking = Asking(first_round=chance(1 << 40))
         self.outbox = Outbox()
         self.saves = Saves(unsaved_first=log.last.index + 1)
@@ -92,6 +93,7 @@ class Node:
         self._reads: list[ReadGranted] = []
         self._reads_refused: list[int] = []
         self._install: SnapshotMeta | None = None
+        """The same, until a Ready has said so."""
         self._announced: RoleChange | None = None
         self.removed = config.node in membership.removed
         self.role: Role = Follower(self, leader=NOBODY)

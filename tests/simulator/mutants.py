@@ -160,7 +160,7 @@ def commits_beyond_the_verified_on_a_read() -> list[Patch]:
 
 @mutant("a heartbeat's commit index is not capped at what the follower has")
 def heartbeats_tell_the_whole_commit() -> list[Patch]:
-    def tell_commit(self: Leader, peer: NodeId) -> None:
+    def send_heartbeat(self: Leader, peer: NodeId) -> None:
         node, progress = self.node, self.progress[peer]
         progress.commit_told = node.log.committed
         node.send(peer, Heartbeat(node.term, node.log.committed, self.probes.newest))
@@ -170,7 +170,7 @@ def heartbeats_tell_the_whole_commit() -> list[Patch]:
         right(self, source, Heartbeat(heartbeat.term, 0, heartbeat.probe))
 
     right = Follower._on_heartbeat
-    return [(Leader, "_tell_commit", tell_commit), (Follower, "_on_heartbeat", on_heartbeat)]
+    return [(Leader, "_send_heartbeat", send_heartbeat), (Follower, "_on_heartbeat", on_heartbeat)]
 
 
 @mutant("a majority is one too few")
