@@ -182,4 +182,6 @@ class BaseCursor:
             yield Send(self._node, Release(rest), self._serial)
 
     def _taken(self, number: int) -> list[Any]:
+        if number < 0:
+            raise ProgrammingError(f"fetchmany({number}): expected a number of rows, 0 or more")
         return list(islice(self._page, number))

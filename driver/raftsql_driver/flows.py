@@ -344,8 +344,17 @@ def next_page(
     if type(outcome) is Page:
         return outcome
     if type(outcome) is Refused:
+        if outcome.why == Why.CURSOR_GONE:
+            raise OperationalError(f"{_ROWS_GONE}: {outcome.message}. {_LONG_RESULTS}")
         raise of_refused(outcome)
     if type(outcome) is Lost and outcome.late:
         raise TimedOut(f"{node} did not send the next rows in time")
     reason = outcome.reason if type(outcome) is Lost else "it was not answered with rows"
-    raise OperationalError(f"the rest of the rows can't be had any more: {reason}; ask again")
+    raise OperationalError(f"{_ROWS_GONE}: {reason}; ask again")
+
+
+_ROWS_GONE: Final = "the rest of the rows can't be had any more"
+_LONG_RESULTS: Final = (
+    "A result of several pages ends with its transaction, and in one that only reads with the first"
+    " write: fetch all of it before that, begin IMMEDIATE, or read under autocommit"
+)

@@ -224,6 +224,9 @@ def test_rows_come_in_the_ways_of_pep_249(table: Connection) -> None:
     assert (cursor.rownumber, cursor.fetchone(), cursor.rownumber) == (0, (1,), 1)
     assert cursor.fetchmany(2) == [(2,), (3,)]
     assert cursor.fetchmany(size=1) == [(4,)]
+    assert cursor.fetchmany(0) == []
+    with pytest.raises(errors.ProgrammingError, match="0 or more"):
+        cursor.fetchmany(-1)
     cursor.arraysize = 2
     assert cursor.fetchmany() == [(5,), (6,)]
     assert list(cursor) == [(7,)]
