@@ -54,7 +54,7 @@ class Querying:
         if len(reads) > TOGETHER_MAX * 3 // 2:
             self._runner.loop.call_soon(self.run, reads[TOGETHER_MAX:])
             reads = reads[:TOGETHER_MAX]
-        plain = [r for r in reads if r.snapshot is None and r.hold is None and not r.page_rows]
+        plain = [r for r in reads if r.moment is None and r.hold is None and not r.page_rows]
         if len(plain) == len(reads) and len(reads) > 1:
             self._together(reads)
             return
@@ -92,10 +92,10 @@ class Querying:
 
     def _execute(self, read: Read, limits: Limits) -> Page | Failed:
         if read.hold is not None:
-            snapshot = read.hold(self._runner.readers.open_snapshot())
-            read.hold, read.snapshot = None, snapshot
-        if read.snapshot is not None:
-            return read.snapshot.read(read.sql, read.parameters, mine=read.mine, limits=limits)
+            moment = read.hold(self._runner.readers.open_moment())
+            read.hold, read.moment = None, moment
+        if read.moment is not None:
+            return read.moment.read(read.sql, read.parameters, mine=read.mine, limits=limits)
         return self._runner.readers.read(read.sql, read.parameters, mine=read.mine, limits=limits)
 
     def _in_thread(self, read: Read) -> None:
@@ -151,5 +151,5 @@ class Querying:
 
 def _gone(read: Read, error: HoldEnded) -> None:
     """What the read belongs to has ended; asking again would not help."""
-    why = Why.CURSOR_GONE if read.snapshot is None else Why.TRANSACTION_GONE
+    why = Why.CURSOR_GONE if read.moment is None else Why.TRANSACTION_GONE
     read.reply.refused(why, str(error))

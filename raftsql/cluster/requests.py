@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Protocol
 
 from raftsql.database.reader import NOTHING_MINE, Mine
-from raftsql.database.readers import Page, Snapshot
+from raftsql.database.readers import OpenMoment, Page
 from raftsql.raft.messages import NodeId
 from raftsql.sql.commands import CommandKind, Level, Parameters, Settings, Why
 
@@ -92,11 +92,11 @@ class Read:
     deadline_ms: int = 0
     index: int = 0
     """What must be applied before it may run."""
-    snapshot: Snapshot | None = None
+    moment: OpenMoment | None = None
     """The moment at which it runs, when that was chosen before."""
     cancelled: bool = False
     """The client does not want it any more."""
-    hold: Callable[[Snapshot], Snapshot] | None = None
+    hold: Callable[[OpenMoment], OpenMoment] | None = None
     """Set when the moment at which it runs shall be kept: called with that moment."""
     watcher: Watcher | None = None
 

@@ -26,7 +26,7 @@ from raftsql.cluster.requests import (
     out_of_time,
 )
 from raftsql.database.errors import TakesLonger
-from raftsql.database.readers import Page, Snapshot
+from raftsql.database.readers import OpenMoment, Page
 from raftsql.database.transaction import OpenTransaction
 from raftsql.raft.ready import Proposed
 from raftsql.sql.commands import (
@@ -134,7 +134,7 @@ class Transaction:
         self.open: OpenTransaction | None = None
         self.place: Proposed | None = None
         """Where its command stands in the log, once proposed."""
-        self._snapshot: Snapshot | None = None
+        self._moment: OpenMoment | None = None
         self._steps: deque[Step] = deque()
         self._asides = 0
         """Reads of its moment that are not answered yet."""
@@ -184,19 +184,19 @@ class Transaction:
         self.state = State.READING
         self._asides += 1
         read.reply = _Aside(self, read.reply)
-        if self._snapshot is not None:
-            read.snapshot = self._snapshot
+        if self._moment is not None:
+            read.moment = self._moment
             self._writer.world.query([read])
         else:
             read.hold = self._hold
             self._writer.replica.read(read)
 
-    def _hold(self, snapshot: Snapshot) -> Snapshot:
-        if self.state is not State.READING or self._snapshot is not None:
-            snapshot.close()
-            return self._snapshot or snapshot
-        self._snapshot = snapshot
-        return snapshot
+    def _hold(self, moment: OpenMoment) -> OpenMoment:
+        if self.state is not State.READING or self._moment is not None:
+            moment.close()
+            return self._moment or moment
+        self._moment = moment
+        return moment
 
     def aside_answered(self) -> None:
         """A read of its moment was answered: a write that came meanwhile may go on."""
@@ -220,7 +220,7 @@ class Transaction:
             return
         self.state = State.OPEN
         self._touched_ms = self._writer.replica.node.now
-        seen, self._snapshot = self._snapshot, None
+        seen, self._moment = self._moment, None
         if seen is not None:
             seen.close()
             if seen.position.index < self._writer.last_seen:
@@ -371,9 +371,9 @@ class Transaction:
         if self.state is State.ENDED:
             return
         self.state, self._why, self._reason = State.ENDED, why, reason
-        if self._snapshot is not None:
-            self._snapshot.close()
-            self._snapshot = None
+        if self._moment is not None:
+            self._moment.close()
+            self._moment = None
         if self._at_length is not None:
             self._steps.appendleft(self._at_length[0])
             self._at_length = None

@@ -35,7 +35,7 @@ CONNECTIONS_MAX: Final = 24
 HELD_MAX: Final = 16
 """Less than the connections, so that those who page big results never lock out short reads."""
 RESTS_MAX: Final = 8
-"""Results that one snapshot may have half read at a time."""
+"""Results that one moment may have half read at a time."""
 
 
 class Query(NamedTuple):
@@ -148,7 +148,7 @@ class Rest:
         self._running.close()
 
 
-class Snapshot(Moment):
+class OpenMoment(Moment):
     """A moment at which several statements run: a transaction that has not written yet.
 
     It may go on as a writing one only if nothing was applied after `position`.
@@ -270,17 +270,17 @@ class Readers:
                 if not held:
                     self._give_back(reader)
 
-    def open_snapshot(self) -> Snapshot:
+    def open_moment(self) -> OpenMoment:
         """Hold the newest moment, for a transaction whose statements all see it."""
         reader = self._take()
-        snapshot: Snapshot | None = None
+        moment: OpenMoment | None = None
         try:
             reader.begin()
-            snapshot = self._hold(Snapshot(self, reader, reader.position()))
+            moment = self._hold(OpenMoment(self, reader, reader.position()))
         finally:
-            if snapshot is None:
+            if moment is None:
                 self._give_back(reader)
-        return snapshot
+        return moment
 
     @property
     def holds(self) -> int:

@@ -186,8 +186,8 @@ class World:
         while self.queries:
             read = self.queries.pop(0)
             if read.hold is not None:
-                read.snapshot = read.hold(self.readers.open_snapshot())
-            where = self.readers if read.snapshot is None else read.snapshot
+                read.moment = read.hold(self.readers.open_moment())
+            where = self.readers if read.moment is None else read.moment
             page = where.read(read.sql, read.parameters)
             if isinstance(page, Failed):
                 read.reply.result(encode(page), 0)

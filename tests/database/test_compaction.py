@@ -75,7 +75,7 @@ def test_what_compaction_calls_durable_survives_a_power_cut(
     for round_ in range(12):
         node.apply(chance.randrange(1, 25))
         if chance.random() < 0.4:
-            held.append(readers.open_snapshot())
+            held.append(readers.open_moment())
         if held and chance.random() < 0.3:
             held.pop(chance.randrange(len(held))).close()
         compacted = node.compactor.compact()
@@ -92,13 +92,13 @@ def test_what_compaction_calls_durable_survives_a_power_cut(
 def test_a_held_moment_does_not_stop_writes_or_compaction(node: Node) -> None:
     node.apply(10)
     readers = Readers(node.path, vfs=node.vfs.vfs_name)
-    snapshot = readers.open_snapshot()
+    moment = readers.open_moment()
     node.apply(100)
     compacted = node.compactor.compact()
     assert compacted.durable.index == 110
     assert compacted.wal_pages_left > 0
-    assert snapshot.position.index == 10
-    snapshot.close()
+    assert moment.position.index == 10
+    moment.close()
     assert node.compactor.compact().wal_pages_left == 0
     readers.close()
 
@@ -126,12 +126,12 @@ def test_a_writer_that_does_not_pause_keeps_a_passive_checkpoint_from_ending_the
 def test_starting_over_gives_way_to_a_held_moment_and_to_an_open_transaction(node: Node) -> None:
     node.apply(10)
     readers = Readers(node.path, vfs=node.vfs.vfs_name)
-    snapshot = readers.open_snapshot()
+    moment = readers.open_moment()
     node.apply(10)
     node.compactor.compact()
     assert not node.compactor.start_over()
     node.apply(10)
-    snapshot.close()
+    moment.close()
     node.writer.execute("BEGIN IMMEDIATE")
     assert not node.compactor.start_over()
     node.writer.execute("COMMIT")
@@ -166,7 +166,7 @@ def test_a_sync_that_fails_stops_the_node(node: Node) -> None:
     node.apply(5)
     compactor = Compactor(node.path, Failing(), vfs=node.vfs.vfs_name)
     readers = Readers(node.path, vfs=node.vfs.vfs_name)
-    readers.open_snapshot()
+    readers.open_moment()
     node.apply(5)
     with pytest.raises(MachineStopped):
         compactor.compact()

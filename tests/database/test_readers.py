@@ -89,10 +89,10 @@ def test_a_virtual_table_without_rows_has_columns_too(readers: Readers) -> None:
         answer = readers.read("SELECT name, type FROM pragma_table_info('missing')")
         assert rows(answer) == []
         assert [column.name for column in page(answer).columns] == ["name", "type"]
-        snapshot = readers.open_snapshot()
-        assert rows(snapshot.read("SELECT key FROM json_each('[]')")) == []
-        assert rows(snapshot.read("SELECT * FROM pragma_table_info('missing')")) == []
-        snapshot.close()
+        moment = readers.open_moment()
+        assert rows(moment.read("SELECT key FROM json_each('[]')")) == []
+        assert rows(moment.read("SELECT * FROM pragma_table_info('missing')")) == []
+        moment.close()
 
 
 def test_columns_follow_a_change_of_the_schema(readers: Readers, writer: apsw.Connection) -> None:
@@ -221,7 +221,7 @@ def test_queries_are_answered(readers: Readers, sql: str) -> None:
 
 
 def test_internal_tables_are_not_there_for_clients(readers: Readers) -> None:
-    readers.open_snapshot().close()
+    readers.open_moment().close()
     answer = readers.read(internal.POSITION_SQL)
     assert isinstance(answer, Failed)
     assert answer.code & 0xFF == apsw.SQLITE_AUTH
@@ -286,10 +286,10 @@ def test_threads_read_beside_a_writer_and_a_close_and_nothing_is_left_open(
                         seen += rows(answer)
                     assert seen == [[i] for i in range(1, 36)]
                 elif turn % 3 == 1:
-                    snapshot = readers.open_snapshot()
-                    counts = [rows(snapshot.read("SELECT count(*) FROM t")) for _ in range(3)]
+                    moment = readers.open_moment()
+                    counts = [rows(moment.read("SELECT count(*) FROM t")) for _ in range(3)]
                     assert counts[0] == counts[1] == counts[2]
-                    snapshot.close()
+                    moment.close()
                 else:
                     assert rows(readers.read("SELECT last_insert_rowid()", mine=Mine(number))) == [
                         [number]
@@ -371,35 +371,35 @@ def test_reads_that_can_not_all_be_held_are_all_let_go(readers: Readers) -> None
     assert readers.outstanding == 0
 
 
-def test_a_snapshot_keeps_its_moment_over_many_statements(
+def test_an_open_moment_is_the_same_over_many_statements(
     readers: Readers, writer: apsw.Connection
 ) -> None:
-    snapshot = readers.open_snapshot()
+    moment = readers.open_moment()
     writer.execute("BEGIN; DELETE FROM t; UPDATE sqlite_raftsql_position SET log_index = 8; COMMIT")
-    assert snapshot.position == Position(index=7, term=3)
-    assert rows(snapshot.read("SELECT count(*) FROM t")) == [[2]]
-    more = rest(snapshot.read(MANY, [25], limits=SMALL))
+    assert moment.position == Position(index=7, term=3)
+    assert rows(moment.read("SELECT count(*) FROM t")) == [[2]]
+    more = rest(moment.read(MANY, [25], limits=SMALL))
     assert rows(more.next_page())[-1] == [25]
-    assert isinstance(snapshot.read("DELETE FROM t"), Failed)
-    assert isinstance(snapshot.read("COMMIT"), Failed)
-    assert rows(snapshot.read("SELECT count(*) FROM t")) == [[2]]
+    assert isinstance(moment.read("DELETE FROM t"), Failed)
+    assert isinstance(moment.read("COMMIT"), Failed)
+    assert rows(moment.read("SELECT count(*) FROM t")) == [[2]]
     assert readers.holds == 1
-    snapshot.close()
+    moment.close()
     with pytest.raises(ReadCut):
-        snapshot.read("SELECT 1")
-    assert readers.open_snapshot().position.index == 8
+        moment.read("SELECT 1")
+    assert readers.open_moment().position.index == 8
 
 
-def test_half_read_results_of_a_snapshot_are_bounded_and_end_with_it(readers: Readers) -> None:
-    snapshot = readers.open_snapshot()
-    rests = [rest(snapshot.read(MANY, [25], limits=SMALL)) for _ in range(8)]
+def test_half_read_results_of_a_moment_are_bounded_and_end_with_it(readers: Readers) -> None:
+    moment = readers.open_moment()
+    rests = [rest(moment.read(MANY, [25], limits=SMALL)) for _ in range(8)]
     with pytest.raises(ReadBusy):
-        snapshot.read("SELECT 1")
+        moment.read("SELECT 1")
     rests[0].close()
     with pytest.raises(ReadCut):
         rests[0].next_page()
-    assert rows(snapshot.read("SELECT 1")) == [[1]]
-    snapshot.close()
+    assert rows(moment.read("SELECT 1")) == [[1]]
+    moment.close()
     with pytest.raises(ReadCut):
         rests[1].next_page()
     assert readers.outstanding == 0
@@ -408,13 +408,13 @@ def test_half_read_results_of_a_snapshot_are_bounded_and_end_with_it(readers: Re
 def test_closing_ends_what_is_held(path: Path, writer: apsw.Connection) -> None:
     readers = Readers(path)
     more = rest(readers.read(MANY, [25], limits=SMALL))
-    snapshot = readers.open_snapshot()
+    moment = readers.open_moment()
     readers.close()
     assert readers.outstanding == 0
     with pytest.raises(ReadCut):
         more.next_page()
     with pytest.raises(ReadCut):
-        snapshot.read("SELECT 1")
+        moment.read("SELECT 1")
     with pytest.raises(ReadBusy):
         readers.read("SELECT 1")
 
@@ -426,7 +426,7 @@ def test_connections_are_bounded(path: Path, writer: apsw.Connection) -> None:
     def look() -> bool:
         try:
             readers.read("SELECT 1")
-            readers.open_snapshot()
+            readers.open_moment()
             readers.read("SELECT 1")
         except ReadBusy as busy:
             inside.append(type(busy))

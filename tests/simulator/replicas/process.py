@@ -288,8 +288,8 @@ class Process:
         for read in reads:
             try:
                 if read.hold is not None:
-                    read.snapshot = read.hold(self.readers.open_snapshot())
-                where = self.readers if read.snapshot is None else read.snapshot
+                    read.moment = read.hold(self.readers.open_moment())
+                where = self.readers if read.moment is None else read.moment
                 page = where.read(read.sql, read.parameters)
             except ReadBusy as error:
                 read.reply.refused(Why.OVERLOADED, str(error))
