@@ -294,9 +294,12 @@ class BaseConnection:
             try:
                 answered = yield from self._carry(run, text, self._deadline(timeout), alone=False)
             except errors.Error as error:
+                cursor._rowcount = changed
                 if error.row >= 0:
                     error.row += first
                     error.add_note(f"row {error.row} of executemany(), counted from 0")
+                elif first and self._transaction is None:
+                    error.add_note(f"rows 0 to {first - 1} of executemany() were written before it")
                 raise
             self._note(text, answered)
             changed += answered.done.changes if answered.done is not None else 0

@@ -282,6 +282,22 @@ def test_executemany_counts_rows_in_chunks(server: FakeServer, table: Connection
     assert server.query("SELECT count(*) FROM t") == [(25_000,)]
 
 
+def test_a_chunk_that_fails_says_which_rows_were_written_before(
+    server: FakeServer, table: Connection
+) -> None:
+    table.autocommit = True
+    cursor = table.cursor()
+    rows_ = [(n,) for n in range(2000)] + [(0,)]
+    with pytest.raises(errors.IntegrityError) as caught:
+        cursor.executemany("INSERT INTO t(a) VALUES(?)", rows_)
+    (written,) = server.query("SELECT count(*) FROM t")[0]
+    assert 0 < written < 2000, "the chunk that fails is undone, those before it are not"
+    assert cursor.rowcount == written
+    assert caught.value.__notes__ == [
+        f"rows 0 to {written - 1} of executemany() were written before it"
+    ]
+
+
 def test_executemany_takes_mappings_and_large_rows(server: FakeServer, table: Connection) -> None:
     before = server.seen["Run"]
     rows_ = [{"b": "x" * 400_000} for _ in range(6)]
