@@ -66,12 +66,21 @@ class Consoles:
         until(lambda: self.nodes[place].status().get("ready", True), "a node that is ready")
 
     def execute(self, sql: str) -> None:
-        """Run a script on them, as any client would."""
+        """Run a script on them, as any client would; every node that runs has it then."""
         connection = raftsql.connect(self.url, autocommit=True, timeout=30)
         try:
             connection.executescript(sql)
         finally:
             connection.close()
+        self.level()
+
+    def level(self) -> None:
+        """Wait until every node that runs has applied what is committed now: a page may ask for
+        what its own node has."""
+        committed = self.cluster.leader().wait_for(bool, "its place")["commit_index"]
+        for node in self.nodes:
+            if node.process is not None:
+                node.wait_for(lambda status: status["applied_index"] >= committed, "all entries")
 
     def end(self) -> None:
         """All of it is over."""

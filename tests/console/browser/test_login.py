@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from raftsql.server.operate import call
-from raftsql.server.places import places
+from raftsql.server.operate import NotDone, call, status
+from raftsql.server.places import Place, places
 from raftsql_proto import users_pb2
 from raftsql_proto.users_pb2_grpc import UsersStub
 from tests.console.browser.chromium import Browser, need_chromium
 from tests.console.browser.nodes import Consoles
+from tests.server.processes import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(300)]
 
 PASSWORDS = {"root": "the root's word", "ann": "the word of ann", "eva": "the word of eva"}
 
 
+def door(nodes: Consoles, number: int, user: str) -> Place:
+    """Where a user finds a node."""
+    login = f"{user}:{PASSWORDS[user].replace(' ', '%20')}@" if user else ""
+    return places(f"raftsql://{login}{nodes.nodes[number].address}/")[0]
+
+
 def change(nodes: Consoles, asking: str, whom: str, **what: object) -> None:
     """Change a user, as an admin does."""
-    login = f"{asking}:{PASSWORDS[asking].replace(' ', '%20')}@" if asking else ""
-    place = places(f"raftsql://{login}{nodes.nodes[0].address}/")[0]
     request = users_pb2.ChangeRequest(user=whom, **what)  # type: ignore[arg-type]
-    call(place, lambda stub: stub.Change, request, 20.0, UsersStub)
+    call(door(nodes, 0, asking), lambda stub: stub.Change, request, 20.0, UsersStub)
+
+
+def level(nodes: Consoles) -> bool:
+    """Whether every node has applied the same: all users, then."""
+    applied = set()
+    for number in range(len(nodes.nodes)):
+        try:
+            applied.add(json.loads(status(door(nodes, number, "root")))["applied_index"])
+        except NotDone:
+            return False  # It does not know the user yet.
+    return len(applied) == 1
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +59,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Consoles]:
             change(nodes, "root", name, add=users_pb2.AddUser(password=PASSWORDS[name]))
         change(nodes, "root", "ann", grant=users_pb2.GrantRight(right="write", table="orders"))
         change(nodes, "root", "eva", grant=users_pb2.GrantRight(right="read", table="orders"))
+        until(lambda: level(nodes), "the users on every node")
         yield nodes
     finally:
         nodes.end()
