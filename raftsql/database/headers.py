@@ -90,5 +90,8 @@ def header_of(payload: bytes) -> Header:
     """Read a header; a command of another version stops the machine, which can't guess."""
     version, *fields = HEADER.unpack_from(payload)
     if version != VERSION:
-        raise MachineStopped(f"a command of version {version}; this program reads {VERSION}")
+        raise MachineStopped(
+            f"a command of version {version} is in the log; this program reads {VERSION}. Start"
+            " this node with the release that the others run"
+        )
     return Header(*fields)

@@ -170,7 +170,7 @@ def _check_new(membership: Membership, change: AddMember) -> None:
 
 def _check_leaves_a_voter(membership: Membership, node: NodeId) -> None:
     if membership.voters == [node]:
-        raise ChangeRefused(f"node {node} is the last voter")
+        raise ChangeRefused(f"node {node} is the last voter: make another one a voter first")
 
 
 class History:

@@ -84,10 +84,8 @@ class DataDir:
         return cls(folder, files, identity, lock)
 
     @classmethod
-    def open(
-        cls, folder: Path, files: Files, *, cluster: int | None = None, node: NodeId | None = None
-    ) -> DataDir:
-        """Open an existing data directory; `cluster` and `node` say whose it must be, if known."""
+    def open(cls, folder: Path, files: Files, *, node: NodeId | None = None) -> DataDir:
+        """Open an existing data directory; `node` says whose it must be, if that is known."""
         check_folder(folder)
         if not is_data_dir(folder, files):
             raise NotADataDir(
@@ -99,7 +97,7 @@ class DataDir:
         lock = _locked(folder, files)
         try:
             identity = _read_identity(folder, files)
-            _check_owner(folder, identity, cluster=cluster, node=node)
+            _check_owner(folder, identity, node)
         except BaseException:
             lock.release()
             raise
@@ -206,15 +204,9 @@ def _read_identity(folder: Path, files: Files) -> Identity:
     return Identity(found["cluster"], found["node"], found["unique"], found["format"])
 
 
-def _check_owner(
-    folder: Path, identity: Identity, *, cluster: int | None, node: NodeId | None
-) -> None:
+def _check_owner(folder: Path, identity: Identity, node: NodeId | None) -> None:
     if node is not None and identity.node != node:
         raise OtherNode(
             f"{folder} belongs to node {identity.node}, not to node {node}: a node's id stays with"
-            " its data directory"
-        )
-    if cluster is not None and identity.cluster != cluster:
-        raise OtherNode(
-            f"{folder} belongs to cluster {identity.cluster:x}, not to cluster {cluster:x}"
+            " its data directory. Leave out --node-id, or name another folder with --data-dir"
         )

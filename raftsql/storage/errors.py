@@ -12,7 +12,7 @@ StorageError
 `-- DataDirError
     |-- NotADataDir      the folder holds something else
     |-- NewerFormat      written by a newer release
-    |-- OtherNode        belongs to another node or cluster
+    |-- OtherNode        belongs to another node
     `-- DataDirLocked    another process uses it
 """
 
@@ -93,7 +93,7 @@ class NewerFormat(DataDirError):
 
 
 class OtherNode(DataDirError):
-    """The data directory belongs to another node or to another cluster."""
+    """The data directory belongs to another node."""
 
 
 class DataDirLocked(DataDirError):

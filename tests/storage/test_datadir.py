@@ -21,7 +21,7 @@ def test_a_created_directory_is_opened_with_its_identity(tmp_path: Path) -> None
     created = DataDir.create(folder, RealFiles(), IDENTITY)
     assert created.identity == IDENTITY
     created.close()
-    opened = DataDir.open(folder, RealFiles(), cluster=0xABCDEF, node=3)
+    opened = DataDir.open(folder, RealFiles(), node=3)
     assert opened.identity == IDENTITY
     assert opened.journal.parent == opened.snapshots.parent == opened.database.parent == folder
     opened.close()
@@ -56,12 +56,10 @@ def test_a_refused_directory_is_not_kept_locked(tmp_path: Path) -> None:
     DataDir.open(tmp_path, RealFiles(), node=3).close()
 
 
-def test_another_node_or_cluster_is_refused(tmp_path: Path) -> None:
+def test_another_node_is_refused(tmp_path: Path) -> None:
     DataDir.create(tmp_path, RealFiles(), IDENTITY).close()
     with pytest.raises(OtherNode, match="belongs to node 3, not to node 4"):
         DataDir.open(tmp_path, RealFiles(), node=4)
-    with pytest.raises(OtherNode, match="belongs to cluster abcdef"):
-        DataDir.open(tmp_path, RealFiles(), cluster=1)
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
