@@ -36,9 +36,9 @@ INSERT INTO sqlite_raftsql_position VALUES (0, 0, 0, x'');
 # costs one insert and one delete, nearly always in the same page.
 
 POSITION_SQL: Final = (
-    "SELECT log_index, term FROM sqlite_raftsql_position ORDER BY log_index DESC LIMIT 1"
+    "SELECT log_index, term, clock_ms FROM sqlite_raftsql_position ORDER BY log_index DESC LIMIT 1"
 )
-"""The applied index and its term: what a reader asks first, to know which moment it sees."""
+"""The applied index, its term and its clock: what tells a reader which moment it sees."""
 
 MEMBERSHIP: Final = "membership"
 FORMAT: Final = "format"
@@ -70,7 +70,10 @@ def create(connection: apsw.Connection) -> None:
 def _check_format(connection: apsw.Connection) -> None:
     found = fact(connection, FORMAT)
     if found != str(FORMAT_VERSION).encode():
-        raise FormatUnknown(f"the database has format {found!r}, this program {FORMAT_VERSION}")
+        raise FormatUnknown(
+            f"the database has format {found!r}, this program {FORMAT_VERSION}: start the release"
+            " of raftsql that wrote it"
+        )
 
 
 def _rows(connection: apsw.Connection, sql: str, *bindings: apsw.SQLiteValue) -> list[Any]:
@@ -96,11 +99,7 @@ def access(connection: apsw.Connection) -> Access:
 
 def position(connection: apsw.Connection) -> tuple[Position, int]:
     """The last applied place in the log, and the clock of the last command."""
-    ((index, term, clock_ms),) = _rows(
-        connection,
-        "SELECT log_index, term, clock_ms FROM sqlite_raftsql_position"
-        " ORDER BY log_index DESC LIMIT 1",
-    )
+    ((index, term, clock_ms),) = _rows(connection, POSITION_SQL)
     return Position(index=index, term=term), clock_ms
 
 

@@ -211,7 +211,7 @@ class Reader:
 
     def position(self) -> Position:
         """What is applied at the moment that is seen; chooses the moment if none is yet."""
-        ((index, term),) = self._own(POSITION_SQL)
+        ((index, term, _),) = self._own(POSITION_SQL)
         return Position(index=index, term=term)
 
     def _own(self, sql: str) -> list[tuple[Any, ...]]:
