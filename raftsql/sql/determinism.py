@@ -63,18 +63,18 @@ def judge(text: str, mode: Mode) -> tuple[Class, Verdict]:
     if broken is not None:
         return Class(StatementKind.REFUSED, refused=broken), broken
     statement = groups[0] if groups else []
-    kind = classify(statement)
-    if kind.refused is not None:
-        return kind, kind.refused
+    found = classify(statement)
+    if found.refused is not None:
+        return found, found.refused
     verdict: Verdict | None = None
     if INTERNAL_PREFIX.lower() in text.lower():
         verdict = _internal_name(statement)
-    verdict = verdict or _verdict(statement, kind.kind, mode)
-    if mode is Mode.STRICT and kind.kind is StatementKind.WRITE:
+    verdict = verdict or _verdict(statement, found.kind, mode)
+    if mode is Mode.STRICT and found.kind is StatementKind.WRITE:
         verdict = _cross_examined(text, statement, verdict)
     if isinstance(verdict, Refused):
         return Class(StatementKind.REFUSED, refused=verdict), verdict
-    return kind, verdict
+    return found, verdict
 
 
 def _unreadable(text: str, tokens: list[Token]) -> Refused | None:
