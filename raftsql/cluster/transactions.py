@@ -161,7 +161,7 @@ class Transaction:
         self._touched_ms = self._writer.replica.node.now
         if self.state is State.ENDED:
             step.reply.refused(self._why, self._reason)
-        elif self.state is State.COMMITTING:
+        elif self.state is State.COMMITTING or self._wish is not None:
             step.reply.refused(Why.BAD_REQUEST, "the transaction is being committed")
         elif read is not None and self._may_read_aside:
             self._read_aside(read)

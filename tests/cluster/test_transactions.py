@@ -64,6 +64,25 @@ def test_a_deferred_foreign_key_fails_the_commit_and_leaves_it_open(alone: Stage
     assert client.commit().done.changes == -1
 
 
+def test_a_statement_behind_a_commit_is_refused_and_not_forgotten(alone: Stage) -> None:
+    """The client did not wait for the answer, so it can't know what the statement would be in."""
+    alone.wrote("CREATE TABLE c (p REFERENCES t (x) DEFERRABLE INITIALLY DEFERRED)")
+    client = alone.begin()
+    client.execute("INSERT INTO c VALUES (7)")
+    alone.world.database_waits = True
+    statement = client.execute("INSERT INTO t VALUES (8, 'eight')")
+    failing = client.commit()
+    behind = client.execute("INSERT INTO t VALUES (9, 'nine')")
+    alone.world.database_waits = False
+    alone.world.finish_jobs()
+    assert statement.done.changes == 1
+    assert behind.why is Why.BAD_REQUEST
+    assert "FOREIGN KEY" in failing.failed.message
+    assert client.execute("INSERT INTO t VALUES (7, 'seven')").done.changes == 1
+    assert client.commit().done.changes == -1
+    assert alone.rows("SELECT x FROM t ORDER BY x") == [[7], [8]]
+
+
 def test_reads_before_the_first_write_all_see_one_moment(alone: Stage) -> None:
     client = alone.begin()
     assert client.select("SELECT count(*) FROM t").rows == [[0]]
