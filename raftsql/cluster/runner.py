@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from raftsql.cluster.housekeeping import Housekeeping, LogBounds
@@ -28,14 +29,14 @@ from raftsql.cluster.querying import Querying
 from raftsql.cluster.replica import Replica
 from raftsql.cluster.requests import Read, Stage
 from raftsql.database.errors import TakesLonger
+from raftsql.database.installation import beside
 from raftsql.database.machine import Machine
 from raftsql.database.readers import Readers
 from raftsql.raft.config import Config
 from raftsql.raft.messages import Entry, Envelope, NodeId, SnapshotMeta
 from raftsql.raft.ready import RoleChange, Save
 from raftsql.sql.commands import CommandKind, Restore
-from raftsql.storage.errors import CorruptSnapshot
-from raftsql.storage.snapshots import Snapshot
+from raftsql.storage.errors import CorruptSnapshot, UnknownSnapshot
 
 T = TypeVar("T")
 
@@ -291,33 +292,27 @@ class Runner:
     def _install(self, snapshot: SnapshotMeta) -> SnapshotMeta | None:
         """None when it can't be used; the database is as it was then."""
         stores = self.stores
-        received = self._received(snapshot)
-        if received is None:
+        try:
+            received = self._taken_out(snapshot)
+        except (CorruptSnapshot, UnknownSnapshot) as error:
+            log.warning("n%d: a snapshot has to come again: %s", self.node.id, error)
             return None
-        incoming = stores.database.with_name(stores.database.name + "-incoming")
-        incoming.unlink(missing_ok=True)
-        incoming.hardlink_to(received.path)
+        incoming = received.rename(beside(stores.database, "-incoming"))
         self.marking.replace_database(incoming, snapshot.last)
-        stores.snapshots.delete(received)
         return snapshot
 
-    def _received(self, snapshot: SnapshotMeta) -> Snapshot | None:
-        """The file of a received snapshot; None if it is gone, or not what it was when it came."""
+    def _taken_out(self, snapshot: SnapshotMeta) -> Path:
+        """The file of a received snapshot, if it is there and what it was when it came."""
         snapshots = self.stores.snapshots
         received = next((s for s in snapshots.all() if s.meta.last == snapshot.last), None)
         if received is None:
-            log.warning(
-                "n%d: the snapshot of entry %d is gone, and has to come again",
-                self.node.id, snapshot.last.index,
-            )  # fmt: skip
-            return None
+            raise UnknownSnapshot(f"that of entry {snapshot.last.index} is gone")
         try:
             snapshots.verify(received)
-        except CorruptSnapshot as error:
-            log.warning("n%d: a snapshot has to come again: %s", self.node.id, error)
+        except CorruptSnapshot:
             snapshots.delete(received)
-            return None
-        return received
+            raise
+        return snapshots.take_out(received)
 
     def _installed(self, snapshot: SnapshotMeta | None) -> None:
         if snapshot is None:

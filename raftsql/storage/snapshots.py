@@ -7,6 +7,7 @@ after a restart.
 
     begin(meta, size, digest) -> Receiving; Receiving.write(...)*; Receiving.finish()
     scratch(meta) -> a path to make one at; adopt(meta)
+    take_out(snapshot) -> the path of its file, to be moved to where the database is
 
 The digest is SHA-256 over the whole file; a chunk on its way carries a CRC-32C.
 """
@@ -14,6 +15,7 @@ The digest is SHA-256 over the whole file; a chunk on its way carries a CRC-32C.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,8 +80,12 @@ class Snapshots:
 
     def all(self) -> list[Snapshot]:
         """Every whole snapshot, the oldest first."""
-        names = [name for name in self._files.names(self._folder) if name.endswith(".meta")]
-        return [self._described(self._folder / name) for name in names]
+        found = []
+        for name in self._files.names(self._folder):
+            if name.endswith(".meta"):
+                with suppress(FileNotFoundError):  # Freed meanwhile, by another thread.
+                    found.append(self._described(self._folder / name))
+        return found
 
     def newest(self) -> Snapshot | None:
         """The snapshot that stands for the most; None if there is none."""
@@ -134,22 +140,27 @@ class Snapshots:
         finally:
             file.close()
 
-    def delete(self, snapshot: Snapshot) -> None:
-        """Remove a snapshot; whoever has it open reads on."""
-        described = self._path(snapshot.meta.last, "meta")
-        if not self._files.exists(described):
-            return
-        self._files.unlink(described)
+    def take_out(self, snapshot: Snapshot) -> Path:
+        """Its file, which is the caller's to move away and no snapshot any more."""
+        if not self._claimed(snapshot):
+            raise UnknownSnapshot(f"{snapshot.path} is not in the folder any more")
+        taken = self._path(snapshot.meta.last, "taken")
+        self._files.rename(snapshot.path, taken)
         self._files.sync_folder(self._folder)
-        self._files.unlink(snapshot.path)
+        return taken
+
+    def delete(self, snapshot: Snapshot) -> None:
+        """Remove a snapshot, if it is there; whoever has it open reads on."""
+        if self._claimed(snapshot):
+            self._files.unlink(snapshot.path)
 
     def free(self, snapshot: Snapshot) -> None:
-        """Remove a snapshot that nobody reads and no other name stands for, a piece at a time.
+        """Remove a snapshot that nobody reads, if it is there, a piece at a time.
 
         To free a gigabyte at once holds up every sync on the disk: 64 ms where pieces take 5.
         """
-        self._files.unlink(self._path(snapshot.meta.last, "meta"))
-        self._files.sync_folder(self._folder)
+        if not self._claimed(snapshot):
+            return
         file = self._files.open(snapshot.path)
         try:
             for size in range(snapshot.size - FREE_BYTES, 0, -FREE_BYTES):
@@ -157,6 +168,17 @@ class Snapshots:
         finally:
             file.close()
         self._files.unlink(snapshot.path)
+
+    def _claimed(self, snapshot: Snapshot) -> bool:
+        """Make it no snapshot any more; whether it was one. Of several who want its file, in
+        whatever threads, one gets it: freeing what another one has made the database would cut
+        that short."""
+        try:
+            self._files.unlink(self._path(snapshot.meta.last, "meta"))
+        except FileNotFoundError:
+            return False
+        self._files.sync_folder(self._folder)
+        return True
 
     def _settle(self, source: Path, meta: SnapshotMeta, size: int, digest: bytes) -> Snapshot:
         """Give a durable file its final name, then write what makes it a snapshot."""

@@ -114,6 +114,28 @@ async def test_a_snapshot_that_rots_before_it_is_installed_is_removed_and_asked_
         assert node.runner.stores.snapshots.all() == []
 
 
+async def test_a_snapshot_that_is_freed_while_it_is_installed_is_still_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who led before frees all there are when the last one that it shipped has arrived."""
+    monkeypatch.setattr("raftsql.storage.snapshots.FREE_BYTES", 4096)
+    async with running(tmp_path / "d") as node:
+        await node.write("CREATE TABLE t (x)")
+        await node.write("INSERT INTO t VALUES (1)")
+        kept = received(node)
+        marking, snapshots = node.runner.marking, node.runner.stores.snapshots
+        replace = marking.replace_database
+
+        def freed_meanwhile(incoming: Path, position: Position) -> None:
+            snapshots.free(kept)
+            replace(incoming, position)
+
+        marking.replace_database = freed_meanwhile  # type: ignore[method-assign]
+        assert node.runner._install(kept.meta) == kept.meta
+        assert await node.rows("SELECT x FROM t") == [[1]]
+        assert snapshots.all() == []
+
+
 async def test_a_read_from_a_database_that_was_just_replaced_has_its_place_in_the_log(
     tmp_path: Path,
 ) -> None:

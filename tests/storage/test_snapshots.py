@@ -189,6 +189,23 @@ def test_a_large_snapshot_is_freed_a_piece_at_a_time(monkeypatch: pytest.MonkeyP
     assert files.names(FOLDER) == []
 
 
+def test_a_snapshot_that_was_taken_out_is_its_takers_alone() -> None:
+    files = MemoryFiles()
+    snapshots = Snapshots.open(FOLDER, files)
+    receiving = begun(snapshots)
+    send(receiving)
+    whole = receiving.finish()
+    taken = snapshots.take_out(whole)
+    assert snapshots.all() == []
+    snapshots.free(whole)
+    snapshots.delete(whole)
+    with pytest.raises(UnknownSnapshot):
+        snapshots.take_out(whole)
+    assert files.content(taken) == CONTENT
+    Snapshots.open(FOLDER, files)
+    assert files.names(FOLDER) == [], "what nobody came for after a crash is a leftover"
+
+
 def test_leftovers_are_removed_at_the_start() -> None:
     files = MemoryFiles()
     Snapshots.open(FOLDER, files)
