@@ -16,7 +16,7 @@ from raftsql_driver.connection import BaseConnection, TransactionBlock
 from raftsql_driver.convert import Parameters
 from raftsql_driver.cursor import BaseCursor
 from raftsql_driver.errors import Error, SerializationFailure
-from raftsql_driver.flows import Ask, Flow, Pause, Send, Step, has_ended
+from raftsql_driver.flows import Ask, Flow, Pause, Send, Step, Wait, has_ended
 from raftsql_driver.rows import RowFactory
 from raftsql_driver.transaction import Transaction, abandon
 from raftsql_driver.verdict import Verdict
@@ -219,6 +219,9 @@ class AsyncConnection(BaseConnection):
     ) -> None:
         await self._run(self._end_block(error is not None))
 
+    def _forsake(self, flow: Flow[None]) -> None:
+        self._cluster.loop.call_soon_threadsafe(_carry_out_now, self._cluster, flow)
+
     def __del__(self) -> None:
         if not self._closed:
             with suppress(Exception):  # The loop may have ended; and this may be another thread.
@@ -228,17 +231,28 @@ class AsyncConnection(BaseConnection):
 def _let_go(cluster: Cluster, open_: Transaction | None) -> None:
     """Give up what a connection held that nobody has any more: it may be the writer."""
     if open_ is not None:
-        for step in abandon(open_):
-            assert type(step) is Send, "nobody is there to wait"
-            cluster.send(step)
+        _carry_out_now(cluster, abandon(open_))
     cluster.release()
+
+
+def _carry_out_now(cluster: Cluster, flow: Flow[None]) -> None:
+    """Carry out a flow that waits for nothing, when there is no task that could."""
+    step, outcome = next(flow, None), None
+    with suppress(StopIteration):
+        while step is not None:
+            if type(step) is Send:
+                outcome = cluster.send(step)
+            else:
+                assert type(step) is Wait, "nobody is there to wait"
+                outcome = step.ticket.result()
+            step = flow.send(outcome)
 
 
 class AsyncCursor(BaseCursor):
     """Runs statements on a connection and holds the last one's result."""
 
     def __init__(self, connection: AsyncConnection, *, consistency: str | None = None) -> None:
-        super().__init__(connection.row_factory, connection._detect_types)
+        super().__init__(connection.row_factory, connection._detect_types, connection._forsake)
         self._connection = connection
         self.consistency = consistency
         """What this cursor's reads promise; None: as the connection's."""
@@ -291,7 +305,9 @@ class AsyncCursor(BaseCursor):
     async def _turn_page(self) -> None:
         connection = self._connection
         connection._usable()
-        await connection._run(self._next_page(connection.timeout, connection._cluster.state.clock))
+        await connection._run(
+            self._next_page(connection.timeout, connection._cluster.state.clock())
+        )
 
     async def fetchone(self) -> Any:
         """The next row; None after the last."""
@@ -303,7 +319,7 @@ class AsyncCursor(BaseCursor):
         self._readable()
         wanted = self.arraysize if size is None else size
         rows = self._taken(wanted)
-        while len(rows) < wanted and self._rest:
+        while len(rows) < wanted and self._unread:
             await self._turn_page()
             rows += self._taken(wanted - len(rows))
         return rows
@@ -312,7 +328,7 @@ class AsyncCursor(BaseCursor):
         """All rows that are left."""
         self._readable()
         rows = list(self._page)
-        while self._rest:
+        while self._unread:
             await self._turn_page()
             rows.extend(self._page)
         return rows
@@ -331,7 +347,7 @@ class AsyncCursor(BaseCursor):
             return row
         if self._closed:
             self._usable()
-        while self._rest:
+        while self._unread:
             await self._turn_page()
             for row in self._page:
                 return row

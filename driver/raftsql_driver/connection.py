@@ -206,7 +206,7 @@ class BaseConnection:
         cursor._usable()
         deadline = self._deadline(timeout)
         text = look_at(_checked(sql))
-        if cursor._rest:
+        if cursor._unread is not None:
             yield from cursor._let_go()
         cursor._forget()
         if text.control is not Control.NONE:
@@ -283,7 +283,7 @@ class BaseConnection:
         text = look_at(_checked(sql))
         if not text.counts:
             raise ProgrammingError("executemany() is for INSERT, UPDATE, DELETE and REPLACE")
-        if cursor._rest:
+        if cursor._unread is not None:
             yield from cursor._let_go()
         cursor._forget()
         if not isinstance(rows, Iterable) or isinstance(rows, (str, bytes)):
@@ -310,7 +310,7 @@ class BaseConnection:
         self._usable()
         cursor._usable()
         deadline = self._deadline(timeout)
-        if cursor._rest:
+        if cursor._unread is not None:
             yield from cursor._let_go()
         cursor._forget()
         together: list[Statement] = []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from raftsql_driver.errors import ProgrammingError, name_of
-from raftsql_driver.flows import Answered, Flow, Send, Wait, budget_ms, next_id, next_page
+from raftsql_driver.flows import Answered, Flow
 from raftsql_driver.rows import (
     Description,
     RowFactory,
@@ -25,7 +25,8 @@ from raftsql_driver.rows import (
     tuple_row,
 )
 from raftsql_driver.statements import Text
-from raftsql_proto.frames import Cancel, Column, Fetch, Page, Release
+from raftsql_driver.unread import Forsake, Unread
+from raftsql_proto.frames import Column
 
 if TYPE_CHECKING:
     from raftsql_driver.convert import Converter
@@ -37,12 +38,13 @@ _EMPTY: Final[Iterator[Any]] = iter(())
 class BaseCursor:
     """What both colours of cursor know and show."""
 
-    def __init__(self, row_factory: RowFactory | None, detect_types: int) -> None:
+    def __init__(self, row_factory: RowFactory | None, detect_types: int, forsake: Forsake) -> None:
         self.arraysize: int = 1
         """How many rows `fetchmany` gives without being told."""
         self.row_factory = row_factory
         """Makes each row what the program wants; None for tuples."""
         self._detect_types = detect_types
+        self._forsake = forsake
         self._closed = False
         self._lastrowid: int | None = None
         self._forget()
@@ -58,10 +60,8 @@ class BaseCursor:
         self._seen = 0
         """Rows up to the end of the page being read."""
         self._pages = 0
-        self._rest = 0
-        """Names the rows after this page at the node; 0: there are none."""
-        self._node, self._serial = "", 0
-        self._ahead: Wait | None = None
+        self._unread: Unread | None = None
+        """The rows after this page; None: there are none."""
 
     def __repr__(self) -> str:
         state = "without rows" if self._columns is None else f"at row {self.rownumber}"
@@ -91,6 +91,11 @@ class BaseCursor:
             return None
         return self._seen - length_hint(self._page)
 
+    @property
+    def _rest(self) -> int:
+        """What names the rows after this page at the node; 0: there are none."""
+        return self._unread.number if self._unread is not None else 0
+
     def setinputsizes(self, sizes: object, /) -> None:
         """Nothing: SQLite needs no such hints."""
 
@@ -112,9 +117,11 @@ class BaseCursor:
         """Remember what a statement came to."""
         if answered.page is not None:
             self._columns = answered.page.columns or []
-            self._node, self._serial = answered.node, answered.serial
             self._converters = converters(self._columns, self._detect_types)
-            self._turn(answered.page)
+            if answered.page.cursor:
+                where = answered.node, answered.serial
+                self._unread = Unread(answered.page.cursor, *where, self._forsake)
+            self._load(_decode_rows(answered.page.rows))
             return
         done = answered.done
         assert done is not None, "an answer is rows, or what a statement did"
@@ -132,10 +139,6 @@ class BaseCursor:
         self._columns = columns
         self._load(rows)
 
-    def _turn(self, page: Page) -> None:
-        self._rest = page.cursor
-        self._load(_decode_rows(page.rows))
-
     def _load(self, rows: list[Values]) -> None:
         self._pages += 1
         self._seen += len(rows)
@@ -149,37 +152,22 @@ class BaseCursor:
         else:
             self._page = iter(rows)
 
-    def _next_page(self, timeout: float, clock: Any) -> Flow[None]:
+    def _next_page(self, timeout: float, now: float) -> Flow[None]:
         """Fetch the page after this one, and ask for one more where it is clearly wanted."""
-        now = clock()
-        ahead, self._ahead = self._ahead, None
-        rest, self._rest = self._rest, 0
-        if ahead is not None:
-            ahead.deadline = now + timeout
-        try:
-            page = yield from next_page(self._node, self._serial, rest, now + timeout, now, ahead)
-        except BaseException:
-            self._rest = rest  # A result that broke off must not look like one that has ended.
-            raise
-        self._turn(page)
-        if self._rest and self._pages >= 2:
-            frame = Fetch(next_id(), self._rest, timeout_ms=budget_ms(now + timeout, now))
-            ticket = yield Send(self._node, frame, self._serial)
-            self._ahead = Wait(ticket, frame, self._node, self._serial, 0.0)
+        unread = self._unread
+        assert unread is not None, "there are more rows"
+        page = yield from unread.next_page(timeout, now)
+        self._load(_decode_rows(page.rows))
+        if not unread.number:
+            self._unread = None
+        elif self._pages >= 2:
+            yield from unread.ask_ahead(timeout, now)
 
     def _let_go(self) -> Flow[None]:
         """Tell the node that the rest of the rows is not wanted. What is known of them stays."""
-        rest, ahead = self._rest, self._ahead
-        self._page, self._rest, self._ahead = _EMPTY, 0, None
-        if ahead is not None and ahead.ticket.done():
-            page = yield ahead
-            rest = page.cursor if type(page) is Page else 0
-        elif ahead is not None:
-            # What names the rest is on its way: when it comes, the stream lets go of it.
-            yield Send(self._node, Cancel(ahead.frame.id), self._serial)
-            return
-        if rest and self._serial:
-            yield Send(self._node, Release(rest), self._serial)
+        unread, self._unread, self._page = self._unread, None, _EMPTY
+        if unread is not None:
+            yield from unread.let_go()
 
     def _taken(self, number: int) -> list[Any]:
         if number < 0:

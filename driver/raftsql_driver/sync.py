@@ -219,6 +219,10 @@ class Connection(BaseConnection):
         if cluster.pid == os.getpid() and not cluster.loop.is_closed():
             cluster.loop.call_soon_threadsafe(cluster.release)
 
+    def _forsake(self, flow: Flow[None]) -> None:
+        if self._cluster.pid == os.getpid() and not self._cluster.loop.is_closed():
+            run(self._worker, self._cluster, flow)
+
     def __enter__(self) -> Self:
         self._usable()
         return self
@@ -250,7 +254,7 @@ class Cursor(BaseCursor):
     """Runs statements on a connection and holds the last one's result."""
 
     def __init__(self, connection: Connection, *, consistency: str | None = None) -> None:
-        super().__init__(connection.row_factory, connection._detect_types)
+        super().__init__(connection.row_factory, connection._detect_types, connection._forsake)
         self._connection = connection
         self.consistency = consistency
         """What this cursor's reads promise; None: as the connection's."""
@@ -292,7 +296,7 @@ class Cursor(BaseCursor):
     def _turn_page(self) -> None:
         connection = self._connection
         connection._usable()
-        connection._run(self._next_page(connection.timeout, connection._cluster.state.clock))
+        connection._run(self._next_page(connection.timeout, connection._cluster.state.clock()))
 
     def fetchone(self) -> Any:
         """The next row; None after the last."""
@@ -304,7 +308,7 @@ class Cursor(BaseCursor):
         self._readable()
         wanted = self.arraysize if size is None else size
         rows = self._taken(wanted)
-        while len(rows) < wanted and self._rest:
+        while len(rows) < wanted and self._unread:
             self._turn_page()
             rows += self._taken(wanted - len(rows))
         return rows
@@ -313,7 +317,7 @@ class Cursor(BaseCursor):
         """All rows that are left."""
         self._readable()
         rows = list(self._page)
-        while self._rest:
+        while self._unread:
             self._turn_page()
             rows.extend(self._page)
         return rows
@@ -332,7 +336,7 @@ class Cursor(BaseCursor):
             return row
         if self._closed:
             self._usable()
-        while self._rest:
+        while self._unread:
             self._turn_page()
             for row in self._page:
                 return row

@@ -208,6 +208,21 @@ async def test_a_forgotten_connection_of_tasks_rolls_back(server: FakeServer) ->
     await other.close()
 
 
+async def test_a_dropped_cursor_of_a_task_leaves_nothing_held(server: FakeServer) -> None:
+    connection = await AsyncConnection.connect(server.url, autocommit=True)
+    await connection.execute("CREATE TABLE t(a)")
+    await connection.executemany("INSERT INTO t VALUES(?)", [(n,) for n in range(4500)])
+    assert await (await connection.execute("SELECT a FROM t")).fetchone() == (0,)
+    assert len(await (await connection.execute("SELECT a FROM t")).fetchmany(2500)) == 2500
+    (stream,) = server.nodes[0].streams
+    for _ in range(1000):  # A page that was on its way is let go of when it comes.
+        await connection.execute("SELECT 1")
+        if not stream.cursors:
+            break
+    assert stream.cursors == {}
+    await connection.close()
+
+
 async def test_a_timeout_bounds_a_call(server: FakeServer) -> None:
     connection = await AsyncConnection.connect(server.url, autocommit=True)
     server.faults.slow_s = 5.0

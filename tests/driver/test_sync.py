@@ -263,6 +263,22 @@ def test_the_rest_of_a_result_is_released(server: FakeServer, table: Connection)
     assert server.seen["Release"] == 2
 
 
+def test_who_takes_a_row_and_drops_the_cursor_leaves_nothing_held(
+    server: FakeServer, table: Connection
+) -> None:
+    """A node holds few results: those of `execute(...).fetchone()` would soon be all of them."""
+    table.executemany("INSERT INTO t(b) VALUES(?)", [("x",)] * 4500)
+    for _ in range(3):
+        assert table.execute("SELECT a FROM t").fetchone() == (1,)
+        assert len(table.execute("SELECT a FROM t").fetchmany(2500)) == 2500  # And one page ahead.
+    (stream,) = server.nodes[0].streams
+    for _ in range(1000):  # A page that was on its way is let go of when it comes.
+        table.execute("SELECT 1")
+        if not stream.cursors:
+            break
+    assert stream.cursors == {}
+
+
 def test_a_page_that_is_gone_is_an_operational_error(server: FakeServer, table: Connection) -> None:
     table.executemany("INSERT INTO t(b) VALUES(?)", [("x",)] * 2500)
     table.commit()
