@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from raftsql.server.console import schema
 from tests.console.browsing import served
+
+
+def path_of(table: str) -> str:
+    """What the page asks for of one table, as it writes it."""
+    return f"/api/table?name={quote(table, safe='')}"
 
 
 async def test_the_schema_with_hostile_names(tmp_path: Path) -> None:
@@ -32,12 +38,21 @@ async def test_the_schema_with_hostile_names(tmp_path: Path) -> None:
         }  # fmt: skip
         assert [(i["name"], i["unique"]) for i in found["indexes"]] == [("i", True)]
         assert [t["name"] for t in found["triggers"]] == ["tr"]
-        from urllib.parse import quote
-
-        one = (await browser.get(f"/api/schema/{quote(hostile, safe='')}")).json
+        one = (await browser.get(path_of(hostile))).json
         assert one == {"rows": 1, "columns": ["a", hostile], "first": [[1, "<b>"]]}
-        assert (await browser.get("/api/schema/nothing")).kind == "not_found"
-        assert (await browser.get("/api/schema/sqlite_raftsql_position")).status == 404
+        assert (await browser.get(path_of("nothing"))).kind == "not_found"
+        assert (await browser.get(path_of("sqlite_raftsql_position"))).status == 404
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "two\nlines", "a/b", "a%2Fb", "a+b c&name=d#e"])
+async def test_a_table_is_found_whatever_its_name_would_mean_in_an_address(
+    name: str, tmp_path: Path
+) -> None:
+    async with served(tmp_path) as node:
+        browser = await node.browser()
+        await browser.rows(f'CREATE TABLE "{name}" AS SELECT 7 AS seven')
+        found = (await browser.get(path_of(name))).json
+        assert (found["columns"], found["first"]) == (["seven"], [[7]])
 
 
 async def test_a_table_that_is_long_to_count_is_not_counted(tmp_path: Path) -> None:
@@ -47,7 +62,7 @@ async def test_a_table_that_is_long_to_count_is_not_counted(tmp_path: Path) -> N
             "CREATE VIEW endless AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
             " SELECT i FROM n"
         )
-        found = (await browser.get("/api/schema/endless")).json
+        found = (await browser.get(path_of("endless"))).json
         assert found["rows"] is None
         assert found["first"][0] == [1]
 

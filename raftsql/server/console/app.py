@@ -62,7 +62,7 @@ POINTS: Final = (
     Point("POST", "/api/check", Takes.USER, checking.check, checking.CheckAsked),
     Point("POST", "/api/plan", Takes.USER, checking.explain, checking.PlanAsked),
     Point("GET", "/api/schema", Takes.USER, schema.schema),
-    Point("GET", "/api/schema/{name:path}", Takes.USER, schema.table),
+    Point("GET", "/api/table", Takes.USER, schema.table),
     Point("POST", "/api/actions/transfer", Takes.ADMIN, acting.transfer, acting.Transfer),
     Point("POST", "/api/actions/add", Takes.ADMIN, acting.add, acting.Add),
     Point("POST", "/api/actions/promote", Takes.ADMIN, acting.add, acting.Add),

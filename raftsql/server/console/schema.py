@@ -111,7 +111,7 @@ def _cut(text: str | None) -> str | None:
 
 async def table(asked: Asked) -> Response:
     """The first rows of a table, and how many there are if that can be told at once."""
-    name = str(asked.request.path_params["name"])
+    name = asked.request.query_params.get("name", "")  # In a path, ".." would lead elsewhere.
     quoted = '"' + name.replace('"', '""') + '"'
     connection = asked.session.connection()
     try:

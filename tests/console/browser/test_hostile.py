@@ -85,6 +85,17 @@ def test_hostile_names_stay_text_in_the_schema_and_in_completion(
         nodes.execute(f"DROP TABLE {name(text)}")
 
 
+@pytest.mark.parametrize("text", ["..", "two\nlines"])
+def test_a_table_whose_name_would_lead_elsewhere_in_an_address_is_shown(
+    text: str, browser: Browser, nodes: Consoles
+) -> None:
+    nodes.execute(f"CREATE TABLE {name(text)} AS SELECT 'the row of ' || {literal(text)} AS what")
+    page = browser.open(nodes.pages[0], f"#schema/{quote(text, safe='')}")
+    page.see("1 row", ".detail .count")
+    page.see("the row of", ".detail .first")
+    nodes.execute(f"DROP TABLE {name(text)}")
+
+
 def test_ten_million_rows_stop_at_the_pages_bound(browser: Browser, nodes: Consoles) -> None:
     page = browser.open(nodes.pages[0], "#sql")
     page.write(counting(10_000_000, "i, 'row ' || i")).send_keys(Keys.CONTROL, Keys.ENTER)

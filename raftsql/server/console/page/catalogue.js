@@ -27,7 +27,8 @@ export class Catalogue extends EventTarget {
   /** @param {string} name */
   find(name) {
     const wanted = name.toLowerCase();
-    return this.tables.find((table) => table.name.toLowerCase() === wanted);
+    return this.tables.find((table) => table.name === name)
+      ?? this.tables.find((table) => table.name.toLowerCase() === wanted);
   }
 
   /** Read it anew. */

@@ -89,7 +89,7 @@ export class SchemaView {
   /** @param {Table} table @param {HTMLElement} rows @param {HTMLElement} first */
   async load(table, rows, first) {
     try {
-      const found = await ask('GET', `schema/${encodeURIComponent(table.name)}`);
+      const found = await ask('GET', `table?name=${encodeURIComponent(table.name)}`);
       fill(rows, found.rows === null ? 'too many rows to count in a second' : many(found.rows, 'row'));
       if (found.first.length === 0) return fill(first, h('p', { class: 'empty' }, 'No rows.'));
       const grid = new Grid(`First rows of ${table.name}`);
