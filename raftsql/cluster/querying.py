@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from raftsql.cluster.requests import Read
 from raftsql.database.reader import (
@@ -73,8 +73,9 @@ class Querying:
         except ReadBroken as error:
             self._broken(error)
             return
+        seen = self._seen()
         for read, page in zip(reads, pages, strict=True):
-            self._reply(read, page)
+            _reply(read, page, seen)
 
     def _alone(self, read: Read) -> None:
         try:
@@ -88,7 +89,7 @@ class Querying:
         except ReadBroken as error:
             self._broken(error)
         else:
-            self._reply(read, page)
+            _reply(read, page, self._seen())
 
     def _execute(self, read: Read, limits: Limits) -> Page | Failed:
         if read.hold is not None:
@@ -126,7 +127,7 @@ class Querying:
         except BaseException as error:
             self._runner.fail(error)
         else:
-            self._reply(read, page)
+            _reply(read, page, self._seen())
 
     def _broken(self, error: ReadBroken) -> None:
         self._runner.fail(error.reason(self._runner.stores.database))
@@ -137,16 +138,29 @@ class Querying:
         future = self._runner.loop.run_in_executor(self._pool, rest.next_page, limits)
         future.add_done_callback(lambda done: self._ran(read, done, Why.CURSOR_GONE))
 
-    def _reply(self, read: Read, page: Page | Failed) -> None:
-        if isinstance(page, Failed):
-            read.reply.result(encode(page), 0)
-            return
-        # The state that was read is not newer than this: the client's next token. Of a database
-        # that was just replaced the core has not heard yet.
+    def _seen(self) -> _Seen:
+        """Asked right after a read, of what it has seen."""
         runner = self._runner
+        # Of a database that was just replaced the core has not heard yet.
         index = max(runner.node.handed_out, runner.machine.applied.index)
         age_ms = runner.replica.reading.age_ms()
-        read.reply.page(page, index, -1 if age_ms is None else age_ms)
+        return _Seen(index, -1 if age_ms is None else age_ms)
+
+
+class _Seen(NamedTuple):
+    """The state that a read has seen."""
+
+    index: int
+    """It is not newer than this: the client's next token."""
+    age_ms: int
+    """It may be as old as this; -1 where that is not known."""
+
+
+def _reply(read: Read, page: Page | Failed, seen: _Seen) -> None:
+    if isinstance(page, Failed):
+        read.reply.result(encode(page), 0)
+    else:
+        read.reply.page(page, *seen)
 
 
 def _gone(read: Read, error: HoldEnded) -> None:
