@@ -150,8 +150,8 @@ class Querying:
 class _Seen(NamedTuple):
     """The state that a read has seen."""
 
-    index: int
-    """It is not newer than this: the client's next token."""
+    upto: int
+    """It is not newer than this index: the client's next token."""
     age_ms: int
     """It may be as old as this; -1 where that is not known."""
 
