@@ -21,6 +21,7 @@ from raftsql_driver.errors import Error, ProgrammingError, SerializationFailure,
 from raftsql_driver.flows import Ask, Flow, Pause, Send, Step, has_ended
 from raftsql_driver.loop import Background, background
 from raftsql_driver.rows import RowFactory
+from raftsql_driver.transaction import abandon
 from raftsql_driver.verdict import Verdict
 
 T = TypeVar("T")
@@ -237,9 +238,10 @@ class Connection(BaseConnection):
 
     def __del__(self) -> None:
         if not self._closed:
-            with suppress(Exception):
-                self._check_same_thread = False
-                self.close()
+            with suppress(Exception):  # Waits for nobody: this may be the thread of the streams.
+                if self._transaction is not None:
+                    self._forsake(abandon(self._transaction))
+                self._leave()
 
 
 def _other_thread() -> ProgrammingError:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import signal
 import threading
+import time
 from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from raftsql_driver import errors, rows
+from raftsql_driver import errors, rows, transaction
 from raftsql_driver.flows import Flow, Pause
 from raftsql_driver.sync import Connection, Cursor, connect, run
 from raftsql_proto import frames as f
@@ -667,6 +668,25 @@ def test_a_forgotten_connection_rolls_back(server: FakeServer) -> None:
     other = connect(server.url)
     with pytest.raises(errors.OperationalError, match="no such table"):
         other.execute("SELECT * FROM t")
+    other.close()
+
+
+def test_a_connection_may_be_collected_in_the_thread_that_carries_all_streams(
+    server: FakeServer,
+) -> None:
+    """The collector runs in any thread: to wait for an answer there would be to wait for ever."""
+    connection = connect(server.url)
+    connection.execute("CREATE TABLE t(a)")
+    held = [connection]
+    del connection
+    loop = held[0]._cluster.loop
+    began = time.monotonic()
+    dropped = threading.Event()
+    loop.call_soon_threadsafe(lambda: (held.clear(), dropped.set()))
+    assert dropped.wait(20)
+    assert time.monotonic() - began < transaction.ROLLBACK_S
+    other = connect(server.url, autocommit=True)
+    assert other.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
     other.close()
 
 
