@@ -212,7 +212,13 @@ class Connection(BaseConnection):
                 with suppress(Error):
                     self._run(self._rollback())
             finally:
+                self._abandon()  # It may have been another thread's.
                 self._leave()
+
+    def _abandon(self) -> None:
+        if self._transaction is not None:
+            with suppress(Exception):
+                self._forsake(abandon(self._transaction))
 
     def _leave(self) -> None:
         self._closed = True
@@ -239,8 +245,7 @@ class Connection(BaseConnection):
     def __del__(self) -> None:
         if not self._closed:
             with suppress(Exception):  # Waits for nobody: this may be the thread of the streams.
-                if self._transaction is not None:
-                    self._forsake(abandon(self._transaction))
+                self._abandon()
                 self._leave()
 
 

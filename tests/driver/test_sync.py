@@ -671,6 +671,17 @@ def test_a_forgotten_connection_rolls_back(server: FakeServer) -> None:
     other.close()
 
 
+def test_a_connection_closed_by_another_thread_leaves_no_transaction(server: FakeServer) -> None:
+    connection = connect(server.url)
+    thread = threading.Thread(target=connection.execute, args=("CREATE TABLE t(a)",))
+    thread.start()
+    thread.join()
+    connection.close()
+    other = connect(server.url, autocommit=True)
+    assert other.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+    other.close()
+
+
 def test_a_connection_may_be_collected_in_the_thread_that_carries_all_streams(
     server: FakeServer,
 ) -> None:
