@@ -39,6 +39,7 @@ from raftsql.database.headers import (
 from raftsql.database.internal import FormatUnknown
 from raftsql.database.sessions import OUTSTANDING_MAX
 from raftsql.database.shared import STREAK, is_vacuum, perform, quick_runner
+from raftsql.database.snapshot import page_size
 from raftsql.database.solo import apply_alone
 from raftsql.database.streak import run_streak
 from raftsql.database.transaction import OpenTransaction
@@ -314,10 +315,9 @@ def _check_whole_pages(path: Path) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
         header = file.read(18)
-    page_size = int.from_bytes(header[16:18], "big")
-    page_size = 65536 if page_size == 1 else page_size
-    if header.startswith(_SQLITE_FILE) and size % page_size:
-        within = ValueError(f"it ends within a page, at byte {size} of pages of {page_size}")
+    page = page_size(header) if header.startswith(_SQLITE_FILE) else 0
+    if page and size % page:  # Where a page has no bytes SQLite itself says that it is damaged.
+        within = ValueError(f"it ends within a page, at byte {size} of pages of {page}")
         raise DatabaseDamaged(path, within)
 
 

@@ -105,8 +105,7 @@ def header_problem(header: bytes, size: int | None = None) -> str:
     """What a file's first bytes, and its size where that is known, say against it; or ""."""
     if len(header) < HEADER_BYTES or not header.startswith(_MAGIC):
         return "it is no SQLite database"
-    page = int.from_bytes(header[16:18], "big")
-    page = 65_536 if page == 1 else page
+    page = snapshot.page_size(header)
     if page < 512 or page & (page - 1):
         return f"its header says pages of {page} bytes, which no database has"
     if size is not None and size % page:

@@ -148,16 +148,21 @@ _ROLLBACK_FORMAT: Final = b"\x01\x01"
 _HEADER_BYTES: Final = 100
 
 
+def page_size(header: bytes) -> int:
+    """How large the pages of a database are, by the beginning of its file."""
+    size = int.from_bytes(header[_PAGE_SIZE_AT], "big")
+    return 65_536 if size == 1 else size
+
+
 def stand_alone(path: Path) -> None:
     """Make a closed file's header say that no WAL belongs to it.
 
     With WAL in its header a file can't be opened where nothing may be created beside it.
     """
     with path.open("r+b") as file:
-        header = file.read(_HEADER_BYTES)
-        size = int.from_bytes(header[_PAGE_SIZE_AT], "big")
+        size = page_size(file.read(_HEADER_BYTES))
         file.seek(0)
-        page = bytearray(file.read(65_536 if size == 1 else size))
+        page = bytearray(file.read(size))
         was_summed = len(page) > _HEADER_BYTES and page[_RESERVED_AT] == CHECKSUM_BYTES
         was_summed = was_summed and page[-CHECKSUM_BYTES:] == page_checksum(page)
         page[_FILE_FORMAT_AT] = _ROLLBACK_FORMAT

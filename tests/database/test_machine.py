@@ -471,16 +471,32 @@ def test_two_machines_open_in_one_process(tmp_path: Path) -> None:
     second.close()
 
 
-@pytest.mark.parametrize("bytes_cut", [1, 100, 2000, 4095])
-def test_a_file_that_ends_within_a_page_is_not_opened(tmp_path: Path, bytes_cut: int) -> None:
-    """SQLite would read zeros where the end of the last page was."""
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """A database that is all in its file."""
     path = tmp_path / "a.db"
-    machine = Machine.open(path)
-    machine.close()
+    Machine.open(path).close()
     connection = apsw.Connection(str(path))
     connection.pragma("wal_checkpoint", "TRUNCATE")
     connection.close()
-    with path.open("r+b") as file:
-        file.truncate(path.stat().st_size - bytes_cut)
+    return path
+
+
+@pytest.mark.parametrize("bytes_cut", [1, 100, 2000, 4095])
+def test_a_file_that_ends_within_a_page_is_not_opened(whole: Path, bytes_cut: int) -> None:
+    """SQLite would read zeros where the end of the last page was."""
+    with whole.open("r+b") as file:
+        file.truncate(whole.stat().st_size - bytes_cut)
     with pytest.raises(DatabaseDamaged, match=r"a\.db: it ends within a page, at byte \d+.*anew"):
-        Machine.open(path)
+        Machine.open(whole)
+
+
+@pytest.mark.parametrize("size", [0, 1 << 11 | 1 << 12, 1 << 8])
+def test_a_file_whose_header_says_pages_that_no_database_has_is_damaged(
+    whole: Path, size: int
+) -> None:
+    content = bytearray(whole.read_bytes())
+    content[16:18] = size.to_bytes(2, "big")
+    whole.write_bytes(content)
+    with pytest.raises(DatabaseDamaged, match=r"a\.db.*anew"):
+        Machine.open(whole)
