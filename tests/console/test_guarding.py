@@ -177,6 +177,39 @@ async def last_event(stream: Any) -> str:
         return [name async for name, _ in stream.events()][-1]
 
 
+async def test_a_login_ends_what_the_browser_had_open_as_somebody_else(tmp_path: Path) -> None:
+    async with closed(tmp_path) as node:
+        browser = await node.browser("ann")
+        earlier = Browser(node.address, dict(browser.cookies))
+        stream = await browser.open("GET", "/api/events")
+        told = asyncio.create_task(last_event(stream))
+        await browser.login("rea")
+        assert await told == "expired"
+        assert len(node.console.sessions) == 1
+        assert (await browser.get("/api/me")).json["user"] == "rea"
+        assert (await earlier.get("/api/me")).kind == "expired"
+
+
+async def test_a_second_login_of_the_same_user_ends_nothing(tmp_path: Path) -> None:
+    async with closed(tmp_path) as node:
+        browser = await node.browser("ann")
+        name = (await browser.post("/api/transactions")).json["transaction"]
+        await browser.login("ann")
+        assert await browser.rows("SELECT 1", transaction=name) == [[1]]
+        assert len(node.console.sessions) == 1
+        wrong = await browser.post("/api/login", {"user": "ann", "password": "a guess"})
+        assert (wrong.status, wrong.kind) == (401, "login")
+
+
+async def test_behind_a_proxy_that_speaks_tls_the_cookie_is_for_tls_alone(tmp_path: Path) -> None:
+    async with closed(tmp_path) as node:
+        given = {"user": "ann", "password": PASSWORD}
+        for scheme, is_secure in (("http", False), ("https", True)):
+            origin = f"{scheme}://{node.address}"
+            reply = await Browser(node.address).post("/api/login", given, origin=origin)
+            assert ("secure" in reply.headers["set-cookie"].lower()) is is_secure
+
+
 async def test_a_login_that_is_not_used_ends_with_what_it_has_open(tmp_path: Path) -> None:
     async with closed(tmp_path, "--console-idle-seconds", "1") as node:
         root = await node.browser("root")

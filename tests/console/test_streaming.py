@@ -65,6 +65,7 @@ async def test_all_of_it_is_sent_and_ended() -> None:
     assert (start["status"], b"".join(m["body"] for m in bodies)) == (200, b"onetwo")
     assert [m["more_body"] for m in bodies] == [True, True, False]
     assert not any(name == b"content-length" for name, _ in start["headers"])
+    assert (b"x-accel-buffering", b"no") in start["headers"]
     assert (content.closed, content.dones) == (True, 1)
 
 

@@ -34,7 +34,20 @@ async def login(asked: Asked) -> Response:
     except Denied as denied:
         problem = of_status(denied.status, str(denied))
         raise Problem(problem.status, "login", str(denied)) from None
-    return await _answer(asked, Caller(user.name, user.number, user.since))
+    caller = Caller(user.name, user.number, user.since)
+    before = _session(asked)
+    if before is not None and before.caller == caller:
+        return Answer(_about(asked, before))  # Another page of this browser was faster.
+    if before is not None:
+        await asked.console.sessions.end(before)  # Its pages are not to go on as somebody else.
+    return await _answer(asked, caller)
+
+
+def _session(asked: Asked) -> Session | None:
+    """What the browser's cookie stands for, if it stands for anything yet."""
+    sessions = asked.console.sessions
+    found = sessions.of(asked.request.cookies.get(asked.console.cookie, ""))
+    return found if found is not None and sessions.holds(found) else None
 
 
 async def _answer(asked: Asked, caller: Caller | None) -> Response:
@@ -51,10 +64,18 @@ def _set_cookie(asked: Asked, answer: Response, word: str) -> None:
         word,
         max_age=int(LIFE_SECONDS_MAX) if word else 0,
         path="/console",
-        secure=asked.request.url.scheme == "https",
+        secure=_is_encrypted(asked),
         httponly=True,
         samesite="strict",
     )
+
+
+def _is_encrypted(asked: Asked) -> bool:
+    """Whether the browser speaks TLS, with us or with a proxy before us: a login says where it
+    comes from."""
+    request = asked.request
+    origin = request.headers.get("origin", "")
+    return request.url.scheme == "https" or origin.startswith("https://")
 
 
 async def logout(asked: Asked) -> Response:
@@ -70,12 +91,12 @@ async def logout(asked: Asked) -> Response:
 
 async def me(asked: Asked) -> Response:
     """Who is it? Where nobody has to say who they are, a session begins with this question."""
-    console, word = asked.console, asked.request.cookies.get(asked.console.cookie, "")
-    session = console.sessions.of(word)
-    if session is not None and console.sessions.holds(session):
+    session = _session(asked)
+    if session is not None:
         return Answer(_about(asked, session))
-    if not console.host.gate.is_closed:
+    if not asked.console.host.gate.is_closed:
         return await _answer(asked, None)
+    word = asked.request.cookies.get(asked.console.cookie, "")
     message = "log in again" if word else "log in first"
     raise Problem(401, "expired" if word else "login", message)
 

@@ -58,6 +58,7 @@ class Flow(Response):
         begun, since the page was gone by then, has nothing that could let go of what it stands
         for. Once `until` has come, it has a moment left."""
         super().__init__(None, 200, headers, media_type)
+        self.headers["x-accel-buffering"] = "no"  # As proxies that gather answers understand it.
         self._content = content
         self._until = until
         self._done = done

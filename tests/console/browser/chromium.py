@@ -79,7 +79,12 @@ class Browser:
         self.driver.quit()
 
     def anew(self) -> None:
-        """Forget what earlier tests left: cookies, storage, sizes, colours, complaints."""
+        """Forget what earlier tests left: tabs, cookies, storage, sizes, colours, complaints."""
+        first, *others = self.driver.window_handles
+        for window in others:
+            self.driver.switch_to.window(window)
+            self.driver.close()
+        self.driver.switch_to.window(first)
         self.driver.get("about:blank")
         self.tell("Network.clearBrowserCookies")
         self.colours("light")
@@ -116,6 +121,17 @@ class Browser:
         # A late answer to the page before may have set one again.
         self.tell("Network.clearBrowserCookies")
         self.driver.get(f"{origin}/console/{view}")
+        return self
+
+    def tab(self, address: str, view: str = "") -> str:
+        """Another tab of a console, which is looked at from now on; its name."""
+        self.driver.switch_to.new_window("tab")
+        self.driver.get(f"http://{address}/console/{view}")
+        return self.driver.current_window_handle
+
+    def look(self, tab: str) -> Browser:
+        """Look at a tab that there is."""
+        self.driver.switch_to.window(tab)
         return self
 
     def go(self, view: str) -> Browser:

@@ -147,6 +147,21 @@ def test_an_expired_login_is_asked_for_again_and_the_text_is_still_there(
     page.rows([["tea"]])
 
 
+def test_a_page_does_not_go_on_as_who_logged_in_on_another(
+    browser: Browser, guarded: Consoles
+) -> None:
+    page = log_in(browser.open(guarded.pages[0], "#sql"), "ann")
+    page.write("SELECT 'private to ann'")
+    first = page.driver.current_window_handle
+    page.tab(guarded.pages[0])
+    page.see("ann", ".who")
+    page.click("[aria-label='Log out']")
+    log_in(page, "eva")
+    page.see("eva", ".who")
+    page.look(first).see("eva", ".who")
+    assert page.find("#sql").get_attribute("value") == ""
+
+
 def test_somebody_else_does_not_find_the_first_ones_text(
     browser: Browser, guarded: Consoles
 ) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from selenium.webdriver.common.keys import Keys
 
@@ -18,18 +16,6 @@ SECONDS = 30.0
 """Chromium gives up a connection of a page that was left after a minute: not to be waited for."""
 
 
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Browser]:
-    """A browser that has one page again afterwards."""
-    first = browser.driver.current_window_handle
-    yield browser
-    for window in browser.driver.window_handles:
-        if window != first:
-            browser.driver.switch_to.window(window)
-            browser.driver.close()
-    browser.driver.switch_to.window(first)
-
-
 def works(page: Browser) -> None:
     """The page that is seen has a connection left for what it asks."""
     page.write("SELECT 'answered'").send_keys(Keys.CONTROL, Keys.ENTER)
@@ -37,32 +23,32 @@ def works(page: Browser) -> None:
     page.rows([["answered"]])
 
 
-def test_a_page_that_was_left_has_let_go_of_its_connection(page: Browser, nodes: Consoles) -> None:
+def test_a_page_that_was_left_has_let_go_of_its_connection(
+    browser: Browser, nodes: Consoles
+) -> None:
     for _ in range(PAGES):
-        page.open(nodes.pages[0], "#sql")
+        page = browser.open(nodes.pages[0], "#sql")
         works(page)
 
 
 def test_tabs_that_nobody_sees_leave_connections_to_the_one_that_is_seen(
-    page: Browser, nodes: Consoles
+    browser: Browser, nodes: Consoles
 ) -> None:
-    page.open(nodes.pages[0], "#sql")
+    page = browser.open(nodes.pages[0], "#sql")
     works(page)
     first = page.driver.current_window_handle
     for _ in range(PAGES):
-        page.driver.switch_to.new_window("tab")
-        page.driver.get(f"http://{nodes.pages[0]}/console/#sql")
+        page.tab(nodes.pages[0], "#sql")
         works(page)
-    page.driver.switch_to.window(first)
-    page.go("#cluster")
+    page.look(first).go("#cluster")
     applied = "tr[data-node='1'] [data-label=Applied]"
     before = page.text(applied)
     nodes.execute("INSERT INTO diary(what) VALUES ('seen again')")
     page.until(lambda: page.text(applied) != before, "what the node tells", SECONDS)
 
 
-def test_a_page_that_one_comes_back_to_listens_again(page: Browser, nodes: Consoles) -> None:
-    page.open(nodes.pages[0])
+def test_a_page_that_one_comes_back_to_listens_again(browser: Browser, nodes: Consoles) -> None:
+    page = browser.open(nodes.pages[0])
     page.see("leads in term", "#headline")
     page.driver.get("about:blank")
     page.driver.back()

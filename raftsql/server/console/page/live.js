@@ -3,7 +3,8 @@
  * What the node tells by itself: the cluster once a second, and what happens in it at once.
  *
  * Dispatches `cluster`, `happened` and `state` (its detail: whether the node is heard). When the
- * stream ends, it asks why: an expired login rings the doorbell, anything else is tried again.
+ * stream ends, it asks why: an expired login rings the doorbell, anything else is tried again, and
+ * `who` tells who is logged in, which another page of the browser may have changed.
  *
  * A browser has six connections to a node for all of its pages, and a stream takes one. So a page
  * that is left lets go of its stream, although the browser may keep it for the way back; and one
@@ -96,6 +97,13 @@ export class Live extends EventTarget {
     if (!this.resting) return;
     this.start();
     this.dispatchEvent(new Event('woken'));
+    this.ask().catch(() => {});
+  }
+
+  /** Who is logged in? */
+  async ask() {
+    const detail = await ask('GET', 'me', undefined, AbortSignal.timeout(SILENCE_MS));
+    this.dispatchEvent(new CustomEvent('who', { detail }));
   }
 
   /** @param {string} name @param {MessageEvent} event */
@@ -119,7 +127,7 @@ export class Live extends EventTarget {
     if (!this.wanted) return;
     this.state(false);
     try {
-      await ask('GET', 'me', undefined, AbortSignal.timeout(SILENCE_MS));
+      await this.ask();
     } catch (error) {
       if (error instanceof Refused && error.status === 401) {
         // Whoever answers it starts this again.

@@ -54,6 +54,9 @@ async function start() {
   doorbell.addEventListener('expired', () => void expired());
   live.addEventListener('cluster', stand);
   live.addEventListener('state', stand);
+  live.addEventListener('who', (event) => {
+    if (/** @type {CustomEvent<Me>} */ (event).detail.user !== me.user) void expired();
+  });
   live.start();
   schema.catalogue.refresh();
 }
