@@ -175,6 +175,37 @@ def test_begin_and_commit_may_be_typed(page: Browser) -> None:
     page.rows([["1"]])
 
 
+def test_a_transaction_that_ended_elsewhere_is_shown_no_longer(page: Browser) -> None:
+    page.button("Begin")
+    page.see("in transaction", ".transaction")
+    page.ask("SELECT count(*) FROM author")
+    # As if it had been left alone for too long.
+    page.run(
+        "const sent = fetch;"
+        "window.fetch = async (path, options) => {"
+        "  if (path !== 'api/query') return sent(path, options);"
+        "  window.fetch = sent;"
+        "  const { transaction } = JSON.parse(options.body);"
+        "  await sent(`api/transactions/${transaction}/rollback`, {...options, body: '{}'});"
+        "  return sent(path, options);"
+        "}"
+    )
+    page.ask("SELECT count(*) FROM author")
+    assert "begin another" in page.text(".result-trouble")
+    page.see("no transaction", ".transaction")
+    page.ask("SELECT count(*) FROM author")
+    page.rows([["3"]])
+
+
+def test_a_parameter_that_can_not_be_sent_is_told_as_what_it_is(page: Browser) -> None:
+    page.write("SELECT ?")
+    page.find(".parameter option[value=blob]").click()
+    page.find(".parameter input").send_keys("no hex")
+    page.find("#sql").send_keys(Keys.CONTROL, Keys.ENTER)
+    page.see("is not hex", ".result-trouble")
+    assert page.text(".result-trouble .kind") == "error"
+
+
 def test_the_words_that_decide_a_verdict_are_marked(page: Browser) -> None:
     page.write("INSERT INTO diary(what) VALUES (random())")
     page.see("pinned", ".verdict")

@@ -282,7 +282,9 @@ export class SqlView {
   failed(error, sql, before, cancelled) {
     const { trouble } = this.results;
     const refused = error instanceof Refused ? error : null;
-    const kind = KINDS[refused?.kind ?? 'gone'] ?? 'error';
+    const unanswered = error instanceof Gone || error instanceof DOMException;
+    const kind = KINDS[refused?.kind ?? (unanswered ? 'gone' : '')] ?? 'error';
+    if (kind === KINDS.transaction_lost) this.transaction.told(null);
     fill(trouble, h('p', {}, h('span', { class: 'kind' }, kind), ' ',
       error instanceof DOMException ? 'the node did not say in time that it stopped' : words(error), ' ',
       refused === null || refused.start === null ? null : this.placeOf(refused, sql, before)),
