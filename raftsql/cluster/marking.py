@@ -41,8 +41,11 @@ T = TypeVar("T")
 log = logging.getLogger("raftsql.cluster")
 
 READS_END_SECONDS: Final = 10.0
+"""Reads that are cut end within milliseconds; one that has not after so long never will."""
 COMMIT_PAUSE_SECONDS: Final = 0.05
+"""Between two looks whether what a snapshot holds is known to be committed."""
 SYNC_BYTES: Final = 16 << 20
+"""A copy is synced after so much, for one long sync would hold up the journal's."""
 FETCH_PAUSE_SECONDS: Final = 1.0
 """Between two rounds of asking everybody for a file."""
 
@@ -213,7 +216,6 @@ class Marking:
                 digest.update(chunk)
                 target.write(chunk)
                 target.flush()
-                # In small parts: one long sync would hold up the journal's.
                 self.disk.sync_file(self._incoming)
         return digest.digest()
 

@@ -49,6 +49,7 @@ SMALL_BYTES = 64 << 10
 SWITCH_SECONDS = 0.0005
 """How long a Python thread may keep the others waiting; the default of 5 ms ruins latency."""
 READ_THREADS = 4
+"""Reads that turned out long and run at a time; the others wait for a thread."""
 SWEEP_SECONDS = 0.1
 """How often requests are looked through for clients that stopped waiting."""
 

@@ -22,6 +22,7 @@ from raftsql.database.errors import TakesLonger
 MARGIN_UNITS: Final = 64
 """More than the remainders of all statements that one command can have in a cache."""
 MARGIN_DIVISOR: Final = 8
+"""Of a large limit so much of it: what virtual tables read again grows with the work."""
 
 NO_LIMIT: Final = 1 << 62
 """Of statements of our own, which nothing may interrupt."""

@@ -32,6 +32,7 @@ from raftsql.sql.access import Access, nobody_yet
 from raftsql.sql.commands import Column, Failed, Parameters
 
 CONNECTIONS_MAX: Final = 24
+"""Each has a file, a cache of pages and one of statements."""
 HELD_MAX: Final = 16
 """Less than the connections, so that those who page big results never lock out short reads."""
 RESTS_MAX: Final = 8

@@ -30,6 +30,7 @@ above all: by 275 ms after 0.5 GB, where these keep it under 30."""
 
 DIGEST_BYTES: Final = 32
 READ_BYTES: Final = 1 << 20
+"""How much of a file is read at once to digest it."""
 
 
 class SnapshotDamaged(Exception):

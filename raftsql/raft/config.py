@@ -18,6 +18,7 @@ class Config:
     cluster: int
 
     heartbeat_ms: int = 75
+    """A leader proves after so long that it is there, if nothing else did."""
     election_ms: int = 750
     """A follower campaigns after hearing nothing for between this and twice this."""
     lease_ms: int = 300
@@ -39,12 +40,16 @@ class Config:
 
     append_bytes_max: int = MIB
     append_entries_max: int = 8192
+    """One append to a peer holds no more; but one entry, however large."""
     inflight_messages_max: int = 64
     inflight_bytes_max: int = 16 * MIB
+    """Appends on their way to one peer; more leave as they are answered."""
     uncommitted_bytes_max: int = 64 * MIB
     uncommitted_entries_max: int = 100_000
+    """Commands that wait for a majority; what would be more is refused, and may be sent again."""
     apply_bytes_max: int = 4 * MIB
     apply_entries_max: int = 4096
+    """What is handed out at once to be applied, and then takes that long."""
     tail_bytes_max: int = 16 * MIB
     """Entries already stored and applied that are kept in memory for followers."""
     tail_entries_max: int = 20_000
@@ -53,6 +58,7 @@ class Config:
     read_patience_ms: int = 3
     """For so long a round asks a quorum only, and no other is opened beside it."""
     reads_waiting_max: int = 100_000
+    """Reads that wait for a round; what would be more is refused."""
 
     def __post_init__(self) -> None:
         """Refuse settings that would make the promises untrue."""

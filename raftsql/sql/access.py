@@ -40,6 +40,7 @@ NUMBER_MAX: Final = 4095
 KEYS_MAX: Final = 3
 """Signing keys that are kept, so that tokens outlive the change of the key."""
 NAME_MAX: Final = 64
+"""Characters of a user's name: it stands in logs and in lists."""
 _OF_THE_FILE: Final = frozenset({"dbstat", "bytecode", "tables_used"})
 """They tell how the file lies: of all tables, and so not to those who may read some."""
 CATALOGUES: Final = frozenset(

@@ -94,6 +94,7 @@ Session 0 stands for "no session": applied as often as it is proposed.
 USER_SHIFT: Final = 4
 """Where a user's number begins in the settings of a command."""
 SETTINGS_ALL: Final = (1 << USER_SHIFT) - 1
+"""And all that lies below it: the connection's own."""
 
 FUEL_UNIT: Final = 1_000
 """Steps of SQLite's virtual machine in one unit of fuel; what its progress handler counts in."""
