@@ -17,6 +17,7 @@ from raftsql.cluster.reading import Reading
 from raftsql.cluster.requests import Read, Write, not_leader
 from raftsql.cluster.writer import Writer
 from raftsql.database.machine import Machine
+from raftsql.raft.leader import Leader
 from raftsql.raft.membership import Change, ChangeRefused
 from raftsql.raft.messages import NOBODY, Entry, EntryKind, Envelope, NodeId, SnapshotMeta
 from raftsql.raft.node import Node
@@ -102,6 +103,13 @@ class Replica:
     def leads(self) -> bool:
         """Whether this node is the leader, as far as it knows."""
         return self.known_leader == self.node.id
+
+    @property
+    def rules(self) -> bool:
+        """Whether this node leads, and has committed an entry as the leader: the membership may not
+        be changed before."""
+        role = self.node.role
+        return self.leads and isinstance(role, Leader) and role.term_committed
 
     # Requests.
 

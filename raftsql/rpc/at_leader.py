@@ -37,10 +37,12 @@ async def at_leader(
     """
     loop = asyncio.get_running_loop()
     give_up_at = loop.time() + seconds
-    while not runner.replica.leads:
+    while not runner.replica.rules:
         problem = "no leader is known"
         leader = runner.node.membership.members.get(runner.replica.known_leader)
-        if leader is not None:
+        if runner.replica.leads:
+            problem = "this node leads, and no majority has confirmed it yet"
+        elif leader is not None:
             problem = f"the leader at {leader.address} does not answer"
             async with roads.to(leader.address) as channel:
                 if await _is_reached(channel):

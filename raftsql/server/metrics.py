@@ -95,8 +95,8 @@ METRICS: Final = (
     Named(
         "certificate_expires_time_seconds",
         GAUGE,
-        "when the certificate shown to these is valid no more, as Unix time",
-        ("shown_to",),
+        "when the certificate shown to this side is valid no more, as Unix time",
+        ("side",),
     ),
     Named("verify_equal", GAUGE, "0 when the last `verify` that this node led found a difference"),
 )

@@ -21,7 +21,7 @@ def follower(**leaders: str) -> Any:
     """A node that knows where these are, and believes in the first of them."""
     members = {int(name[1:]): SimpleNamespace(address=place) for name, place in leaders.items()}
     return SimpleNamespace(
-        replica=SimpleNamespace(leads=False, known_leader=next(iter(members), 0)),
+        replica=SimpleNamespace(leads=False, rules=False, known_leader=next(iter(members), 0)),
         node=SimpleNamespace(membership=SimpleNamespace(members=members)),
     )
 
@@ -62,15 +62,33 @@ async def test_a_leader_is_asked_where_it_is(place: str) -> None:
 
 async def test_one_that_leads_asks_nobody() -> None:
     node = follower()
-    node.replica.leads = True
+    node.replica.leads = node.replica.rules = True
     assert await at_leader(node, PLAIN, here, Leader(), SECONDS) == "done here"
+
+
+async def test_one_that_has_just_been_elected_is_given_the_time_to_commit() -> None:
+    node = follower(n1="nowhere:1")
+
+    class Elected:
+        """A leader whose first entry is committed when it is looked at for the third time."""
+
+        leads, known_leader, looks = True, 1, 0
+
+        @property
+        def rules(self) -> bool:
+            self.looks += 1
+            return self.looks >= 3
+
+    node.replica = Elected()
+    assert await at_leader(node, PLAIN, here, Leader(), SECONDS) == "done here"
+    assert node.replica.looks == 3
 
 
 async def test_a_leader_that_leads_no_more_is_asked_again_where_it_is_now(place: str) -> None:
     node = follower(n2=place)
 
     def moved() -> str:
-        node.replica.leads = True
+        node.replica.leads = node.replica.rules = True
         raise ended(MOVED)
 
     assert await at_leader(node, PLAIN, here, Leader(moved), SECONDS) == "done here"
@@ -83,7 +101,7 @@ async def test_a_dead_leader_is_not_waited_for_once_another_is_known(place: str)
     class Elects:
         """Another leader, after some looks at the dead one."""
 
-        leads = False
+        leads = rules = False
 
         @property
         def known_leader(self) -> int:

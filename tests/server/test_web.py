@@ -115,7 +115,7 @@ async def test_every_number_of_the_table_is_told_by_a_leader_that_has_worked(
         assert families["raftsql_backup_age_seconds"].samples[0].value == 3
         assert "raftsql_raft_members" in families
         (end,) = families["raftsql_certificate_expires_time_seconds"].samples
-        assert (end.labels, end.value) == ({"shown_to": "clients"}, 1795219200.0)
+        assert (end.labels, end.value) == ({"side": "clients"}, 1795219200.0)
         assert "process_resident_memory_bytes" in families
 
 
