@@ -18,6 +18,7 @@ MEMBERSHIP: Final = int(EntryKind.MEMBERSHIP)
 EXECUTE: Final = int(CommandKind.EXECUTE)
 MANY: Final = int(CommandKind.MANY)
 SCRIPT: Final = int(CommandKind.SCRIPT)
+_KINDS: Final = {int(kind): kind for kind in CommandKind}
 
 HEADER_BYTES: Final = HEADER.size
 SETTINGS_AT: Final = 2
@@ -90,8 +91,20 @@ def header_of(payload: bytes) -> Header:
     """Read a header; a command of another version stops the machine, which can't guess."""
     version, *fields = HEADER.unpack_from(payload)
     if version != VERSION:
-        raise MachineStopped(
-            f"a command of version {version} is in the log; this program reads {VERSION}. Start"
-            " this node with the release that the others run"
-        )
+        raise _unknown(f"version {version}")
     return Header(*fields)
+
+
+def kind_of(payload: bytes) -> CommandKind:
+    """What a command is; one of a kind that came later stops the machine too."""
+    kind = payload[1]
+    if kind not in _KINDS:
+        raise _unknown(f"kind {kind}")
+    return _KINDS[kind]
+
+
+def _unknown(what: str) -> MachineStopped:
+    return MachineStopped(
+        f"a command of {what} is in the log, which this program does not know. Start this node with"
+        " the release that the others run"
+    )

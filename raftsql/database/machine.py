@@ -34,6 +34,7 @@ from raftsql.database.headers import (
     SCRIPT,
     Marker,
     header_of,
+    kind_of,
     settings_of,
 )
 from raftsql.database.internal import FormatUnknown
@@ -169,7 +170,7 @@ class Machine:
             if _shares(entry):
                 self._batch(entries, len(entries), answers)
                 continue
-            kind = CommandKind(entry.payload[1])
+            kind = kind_of(entry.payload)
             if kind is CommandKind.RESTORE:
                 self.marker = Marker(kind, entry)
                 break

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from raftsql.database.errors import MachineStopped
 from raftsql.database.headers import HEADER_BYTES, SETTINGS_AT, Shape, decode_pair, header_of
+from raftsql.database.machine import Machine
+from raftsql.raft.messages import Entry, EntryKind
 from raftsql.sql.commands import CommandKind, Settings, Statement, encode, seal
 
 DECIDED = {
@@ -36,6 +40,15 @@ def test_a_command_of_another_version_is_not_guessed_at() -> None:
     payload = sealed("SELECT 1", [])
     with pytest.raises(MachineStopped, match=f"a command of version {payload[0] + 1}"):
         header_of(bytes([payload[0] + 1]) + payload[1:])
+
+
+def test_a_command_of_a_kind_that_came_later_is_not_guessed_at(tmp_path: Path) -> None:
+    machine = Machine.open(tmp_path / "a.db")
+    newest = max(CommandKind)
+    payload = sealed("SELECT 1", [])
+    later = payload[:1] + bytes([newest + 1]) + payload[2:]
+    with pytest.raises(MachineStopped, match=rf"kind {newest + 1} .* the release that the others"):
+        machine.apply([Entry(1, 1, EntryKind.COMMAND, later)])
 
 
 def test_a_shape_knows_the_next_command_of_its_text_by_its_bytes() -> None:
