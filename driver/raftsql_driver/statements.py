@@ -101,9 +101,17 @@ _ON: Final = frozenset({"on", "yes", "true"})
 _NUMBER: Final = re.compile(r"\+?0*(\d{1,9})(?!\d)")
 
 
-@lru_cache(maxsize=2048)
+REMEMBERED_MAX: Final = 4_000
+"""Characters of a statement that is remembered: long ones are seldom said twice, and thousands of
+them would fill any memory."""
+
+
 def look_at(sql: str) -> Text:
     """What the driver has to know of this statement."""
+    return _remembered(sql) if len(sql) <= REMEMBERED_MAX else _look_at(sql)
+
+
+def _look_at(sql: str) -> Text:
     start = _START.match(sql)
     assert start is not None, "the pattern matches the empty text too"
     body = sql[start.start(1) :]
@@ -116,6 +124,9 @@ def look_at(sql: str) -> Text:
     if keyword == "WITH" and not _CHANGING.search(_OPAQUE.sub(" ", body)):
         return Text(keyword, reads=True, counts=False, inserts=False)
     return Text(keyword, keyword in _READING, keyword in _COUNTING, keyword in _INSERTING)
+
+
+_remembered: Final = lru_cache(maxsize=2048)(_look_at)
 
 
 def _pragma(body: str) -> Text:
@@ -144,16 +155,26 @@ def changed(settings: int, name: str, value: str) -> int:
     return settings | bit if is_on else settings & ~bit
 
 
+_SPLITTING: Final = re.compile(
+    r"""'[^']*(?:'|\Z)|"[^"]*(?:"|\Z)|`[^`]*(?:`|\Z)|\[[^\]]*(?:\]|\Z)"""
+    r"""|--[^\n]*|/\*.*?(?:\*/|\Z)|;""",
+    re.DOTALL,
+)
+"""Semicolons, and what they may stand in without ending anything. A long text with thousands of
+them would be read as often, if SQLite were asked at each."""
+
+
 def split(script: str) -> list[str]:
     """The statements of a script; what is not complete at its end counts as one."""
     from sqlite3 import complete_statement
 
     statements, start = [], 0
-    for semicolon in re.finditer(";", script):
-        piece = script[start : semicolon.end()]
-        if complete_statement(piece):
-            statements.append(piece.strip())
-            start = semicolon.end()
+    for token in _SPLITTING.finditer(script):
+        if token[0] == ";":
+            piece = script[start : token.end()]
+            if complete_statement(piece):
+                statements.append(piece.strip())
+                start = token.end()
     statements.append(script[start:].strip())
     if any("\0" in statement for statement in statements):
         raise ProgrammingError("the script holds a NUL character")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from sqlite3 import complete_statement
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from raftsql_driver import statements
 from raftsql_driver.statements import Control, changed, look_at, split
 
 
@@ -180,3 +182,38 @@ def test_what_begins_with_no_word_is_the_servers_to_judge(sql: str) -> None:
 @pytest.mark.parametrize("sql", ["", " ;; ", "-- only a comment", "/* and another"])
 def test_nothing_at_all_is_seen_as_nothing(sql: str) -> None:
     assert look_at(sql).keyword == ""
+
+
+TRIGGER = "CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1;"
+PIECES = st.sampled_from(
+    [TRIGGER, " END;", "EXPLAIN ", "SELECT 1", *";;'\"`[] xé\n", "--", "/*", "*/", "''"]
+)
+
+
+def asked_at_each_semicolon(script: str) -> list[str]:
+    """The same, by asking SQLite far more often."""
+    statements, start = [], 0
+    for end, letter in enumerate(script, 1):
+        if letter == ";" and complete_statement(script[start:end]):
+            statements.append(script[start:end].strip())
+            start = end
+    statements.append(script[start:].strip())
+    return [sql for sql in statements if look_at(sql).keyword]
+
+
+@given(st.lists(PIECES, max_size=30).map("".join))
+def test_semicolons_in_texts_and_comments_need_not_be_asked_about(script: str) -> None:
+    assert split(script) == asked_at_each_semicolon(script)
+
+
+def test_a_text_with_very_many_semicolons_is_split_at_once() -> None:
+    """SQLite, asked at each of them, would read a megabyte eighty thousand times: half a minute."""
+    script = f"INSERT INTO t VALUES('{'color: red; ' * 200_000}'); SELECT 1"
+    assert [len(sql) for sql in split(script)] == [len(script) - len(" SELECT 1"), 8]
+
+
+def test_long_statements_are_not_remembered() -> None:
+    kept = statements._remembered.cache_info().currsize
+    long = f"SELECT '{'x' * statements.REMEMBERED_MAX}'"
+    assert look_at(long).reads
+    assert statements._remembered.cache_info().currsize == kept
