@@ -142,7 +142,7 @@ class Snapshots:
 
     def take_out(self, snapshot: Snapshot) -> Path:
         """Its file, which is the caller's to move away and no snapshot any more."""
-        if not self._claimed(snapshot):
+        if not self._claim(snapshot):
             raise UnknownSnapshot(f"{snapshot.path} is not in the folder any more")
         taken = self._path(snapshot.meta.last, "taken")
         self._files.rename(snapshot.path, taken)
@@ -151,7 +151,7 @@ class Snapshots:
 
     def delete(self, snapshot: Snapshot) -> None:
         """Remove a snapshot, if it is there; whoever has it open reads on."""
-        if self._claimed(snapshot):
+        if self._claim(snapshot):
             self._files.unlink(snapshot.path)
 
     def free(self, snapshot: Snapshot) -> None:
@@ -159,7 +159,7 @@ class Snapshots:
 
         To free a gigabyte at once holds up every sync on the disk: 64 ms where pieces take 5.
         """
-        if not self._claimed(snapshot):
+        if not self._claim(snapshot):
             return
         file = self._files.open(snapshot.path)
         try:
@@ -169,10 +169,10 @@ class Snapshots:
             file.close()
         self._files.unlink(snapshot.path)
 
-    def _claimed(self, snapshot: Snapshot) -> bool:
+    def _claim(self, snapshot: Snapshot) -> bool:
         """Make it no snapshot any more; whether it was one. Of several who want its file, in
-        whatever threads, one gets it: freeing what another one has made the database would cut
-        that short."""
+        whatever threads, one gets it: who freed what another has made the database would cut that
+        short."""
         try:
             self._files.unlink(self._path(snapshot.meta.last, "meta"))
         except FileNotFoundError:
@@ -184,10 +184,8 @@ class Snapshots:
         """Give a durable file its final name, then write what makes it a snapshot."""
         snapshot = Snapshot(meta, self._path(meta.last, "db"), size, digest)
         described = self._path(meta.last, "meta")
-        if self._files.exists(described):
-            # One of the same position goes first, lest its description be read for the new file.
-            self._files.unlink(described)
-            self._files.sync_folder(self._folder)
+        # One of the same position goes first, lest its description be read for the new file.
+        self._claim(snapshot)
         self._files.rename(source, snapshot.path)
         self._files.sync_folder(self._folder)
         write_note(self._files, described, _values(snapshot, size))
