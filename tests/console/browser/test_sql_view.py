@@ -264,6 +264,21 @@ def test_what_was_run_is_found_again(page: Browser) -> None:
     page.see("SELECT 'second'", ".history")
 
 
+def test_a_statement_of_many_lines_is_put_in_at_once(page: Browser) -> None:
+    page.ask("SELECT 1" + "\n" * 200 + "+ 1")
+    field = page.write("SELECT 2")
+    page.run(
+        "window.drawn = new MutationObserver(() => {});"
+        "window.drawn.observe(document.querySelector('.shade code'), {childList: true});"
+        "const field = document.getElementById('sql');"
+        "field.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowUp', altKey: true}));"
+        "window.times = window.drawn.takeRecords().length"
+    )
+    assert str(field.get_attribute("value")).count("\n") == 200
+    assert page.run("return document.querySelector('.numbers').textContent").endswith("201")
+    assert page.run("return window.times") < 5
+
+
 def downloaded(page: Browser, name: str) -> Path:
     """A file, once all of it is there."""
     path = page.downloads / name

@@ -16,11 +16,12 @@ export class Editor extends EventTarget {
     super();
     /** @type {Mark[]} */
     this.marks = [];
+    this.inserting = false;
     this.field = h('textarea', {
       class: 'text', id: 'sql', 'aria-label': 'SQL', spellcheck: 'false', autocomplete: 'off',
       autocapitalize: 'off', wrap: 'off', rows: 6,
       placeholder: 'SELECT …    Ctrl-Enter runs it',
-      oninput: () => this.changed(), onscroll: () => { this.aligned(); this.completion.close(); },
+      oninput: () => this.inserting || this.changed(), onscroll: () => { this.aligned(); this.completion.close(); },
       onkeydown: (/** @type {KeyboardEvent} */ event) => this.pressed(event),
       onselect: () => this.dispatchEvent(new Event('select')),
     });
@@ -54,12 +55,15 @@ export class Editor extends EventTarget {
 
   /** Type a text where the cursor is. @param {string} text */
   insert(text) {
+    // Browsers tell of each line that comes in: it is looked at once, when all of it is there.
+    this.inserting = true;
     // The one way that keeps the field's undo; deprecated, and without a successor.
     if (!document.execCommand('insertText', false, text)) {
       const { selectionStart, selectionEnd } = this.field;
       this.field.setRangeText(text, selectionStart, selectionEnd, 'end');
-      this.changed();
     }
+    this.inserting = false;
+    this.changed();
   }
 
   /** @param {string} text */
