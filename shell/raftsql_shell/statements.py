@@ -17,8 +17,9 @@ _TOKEN: Final = re.compile(
     r"""|;|\\[Gg](?=\s|\Z)|['"`\[]|/\*""",
     re.DOTALL,
 )
-_BLANK: Final = re.compile(r"(?:\s|;|--[^\n]*|/\*.*?\*/)*\Z", re.DOTALL)
-_OPENERS: Final = {"'", '"', "`", "[", "/*"}
+_BLANK: Final = re.compile(r"(?:\s|;|--[^\n]*|/\*[^*]*\*+(?:[^/*][^*]*\*+)*/)*\Z")
+_CLOSERS: Final = {"'": "'", '"': '"', "`": "`", "[": "]", "/*": "*/"}
+"""What ends a quote or a comment that the end of its line does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,67 +44,99 @@ class BadText(Exception):
 
 
 class Splitter:
-    """Is fed lines, and gives statements and commands when they are complete."""
+    """Is fed lines, and gives statements and commands when they are complete.
+
+    Each line is looked at once, however long the statement or the text that it is a part of.
+    """
 
     def __init__(self) -> None:
-        self._text = ""
+        self._lines: list[str] = []
+        """Of the statement that is begun and not ended."""
+        self._length = 0
+        """Their characters."""
         self._line = 1
-        """The line on which the text begins."""
-        self._at = 0
-        """Up to here the text was looked at: all before it is outside of quotes."""
+        """The line on which it begins."""
+        self._closer = ""
+        """What ends the quote or comment that is open; empty outside of them."""
+        self._opened_at = 0
+        """Where that begins in the statement."""
 
     @property
     def pending(self) -> bool:
         """Whether a statement is begun and not ended."""
-        return bool(self._text)
+        return bool(self._lines)
 
     def feed(self, text: str) -> Iterator[Statement | Command]:
         """Take a text of whole lines."""
         for line in text.splitlines(keepends=True) if "\n" in text else [text]:
-            if not self._text and line.lstrip().startswith("."):
+            if not self._lines and line.lstrip().startswith("."):
                 number, self._line = self._line, self._line + line.count("\n")
                 yield Command(line.strip(), number)
                 continue
             if "\0" in line:
-                number = self._line + self._text.count("\n")
+                number = self._line + "".join(self._lines).count("\n")
                 raise BadText(f"a NUL character on line {number}: this is no SQL")
-            self._text += line
-            yield from self._complete()
-            if self._at == len(self._text) and _BLANK.match(self._text):
-                self._drop(len(self._text))
+            yield from self._take(line)
 
     def finish(self) -> Statement | None:
         """The end: what is left, which the last semicolon may be missing of."""
-        text, at, line = self._text, self._at, self._line
-        self._text, self._at = "", 0
-        opener = text[at : at + 2] if text.startswith("/*", at) else text[at : at + 1]
-        if opener in _OPENERS and opener != "/*":
-            opened = line + text.count("\n", 0, at)
-            raise BadText(f"the {opener} on line {opened} is never closed")
-        if opener == "/*":  # SQLite takes the end of the text for the end of the comment.
+        text, at, line, closer = "".join(self._lines), self._opened_at, self._line, self._closer
+        self._lines, self._length, self._closer = [], 0, ""
+        if closer == "*/":  # SQLite takes the end of the text for the end of the comment.
             text = text[:at]
+        elif closer:
+            opened = line + text.count("\n", 0, at)
+            raise BadText(f"the {text[at]} on line {opened} is never closed")
         return None if _BLANK.match(text) else _statement(text, line)
 
-    def _complete(self) -> Iterator[Statement]:
-        while token := _TOKEN.search(self._text, self._at):
-            sign = token[0]
-            if sign in _OPENERS:
-                self._at = token.start()
-                return
-            self._at = token.end()
-            if sign[0] == "\\" and not _BLANK.match(self._text[: token.start()]):
-                yield _statement(self._text[: token.start()], self._line, upright=True)
-            elif sign == ";" and _is_whole(self._text[: token.end()]):
-                if not _BLANK.match(self._text[: token.end()]):
-                    yield _statement(self._text[: token.end()], self._line)
-            else:
-                continue
-            self._drop(token.end())
-        self._at = len(self._text)
+    def _take(self, line: str) -> Iterator[Statement]:
+        start = at = 0  # What is cut off of the line, and what was looked at.
+        commented = False
+        while True:
+            if self._closer:
+                closed = line.find(self._closer, at)
+                if closed < 0:
+                    break
+                at, commented = closed + len(self._closer), self._closer == "*/"
+                self._closer = ""
+            token = _TOKEN.search(line, at)
+            if token is None:
+                break
+            at = token.end()
+            if token[0] in _CLOSERS:
+                self._closer = _CLOSERS[token[0]]
+                self._opened_at = self._length + token.start() - start
+            elif (found := self._ended(line[start:at], token[0])) is not None:
+                yield from found
+                start = at
+        self._keep(line[start:], commented=commented)
 
-    def _drop(self, end: int) -> None:
-        self._line += self._text.count("\n", 0, end)
-        self._text, self._at = self._text[end:], 0
+    def _ended(self, rest: str, sign: str) -> list[Statement] | None:
+        """What a sign ends together with the lines before: a statement, or nothing but blanks; None
+        when it does not end it."""
+        upright = sign[0] == "\\"
+        if not upright and sign != ";":
+            return None
+        text = "".join([*self._lines, rest])
+        body = text[: len(text) - len(sign)] if upright else text
+        is_blank = _BLANK.match(body)
+        if is_blank if upright else not _is_whole(text):
+            return None
+        statements = [] if is_blank else [_statement(body, self._line, upright=upright)]
+        self._line += text.count("\n")
+        self._lines, self._length = [], 0
+        return statements
+
+    def _keep(self, rest: str, *, commented: bool) -> None:
+        """Keep what is left of a line, unless there is nothing in it."""
+        if not self._closer and (commented or not self._lines):
+            text = "".join([*self._lines, rest])
+            if _BLANK.match(text):
+                self._line += text.count("\n")
+                self._lines, self._length = [], 0
+                return
+        self._lines.append(rest)
+        self._length += len(rest)
 
 
 def _is_whole(text: str) -> bool:

@@ -94,6 +94,19 @@ def test_a_long_script_is_cut_in_time_that_grows_with_its_length() -> None:
     assert len(texts(f"INSERT INTO t VALUES {rows};\nSELECT 1;")) == 2
 
 
+def test_a_long_text_of_many_lines_is_read_once() -> None:
+    """Looked at anew with each of its lines, a megabyte took two minutes."""
+    text = "INSERT INTO t VALUES('" + "words; and more\n" * 60_000 + "');\n"
+    splitter = Splitter()
+    lines = [*text.splitlines(keepends=True), "SELECT 1;\n"]
+    found = [item for line in lines for item in splitter.feed(line)]
+    assert [(len(item.text), item.line) for item in found] == [(len(text) - 1, 1), (9, 60_002)]
+
+
+def test_a_comment_ends_where_it_ends() -> None:
+    assert texts("/**/ SELECT 1\n*/;") == ["/**/ SELECT 1\n*/;"]
+
+
 def test_parameters_are_found_outside_of_texts_and_comments() -> None:
     sql = "SELECT :a, @b, $c, ':d', \"@e\", -- :f\n :a /* $g */, x'00', a::b"
     assert parameters(sql)[:3] == ["a", "b", "c"]
