@@ -17,7 +17,6 @@ from raftsql.cluster.reading import Reading
 from raftsql.cluster.requests import Read, Write, not_leader
 from raftsql.cluster.writer import Writer
 from raftsql.database.machine import Machine
-from raftsql.raft.leader import Leader
 from raftsql.raft.membership import Change, ChangeRefused
 from raftsql.raft.messages import NOBODY, Entry, EntryKind, Envelope, NodeId, SnapshotMeta
 from raftsql.raft.node import Node
@@ -108,8 +107,7 @@ class Replica:
     def rules(self) -> bool:
         """Whether this node leads, and has committed an entry as the leader: the membership may not
         be changed before."""
-        role = self.node.role
-        return self.leads and isinstance(role, Leader) and role.term_committed
+        return self.leads and self.node.rules
 
     # Requests.
 

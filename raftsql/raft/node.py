@@ -138,6 +138,12 @@ class Node:
                 return NOBODY
 
     @property
+    def rules(self) -> bool:
+        """Whether it leads and has committed an entry of its term: before that it may neither be
+        read from nor change the membership."""
+        return isinstance(self.role, Leader) and self.role.term_committed
+
+    @property
     def handed_out(self) -> int:
         """Everything up to here was given to be applied, and may have been."""
         return self._handed_out
