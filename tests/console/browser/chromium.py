@@ -45,6 +45,8 @@ FLAGS = (
 )
 DESKTOP = (1280, 800)
 PHONE = (390, 844)
+NARROW = (320, 640)
+"""A small phone, or a desktop at 400 %: so narrow has to do (WCAG 2, reflow)."""
 
 
 def need_chromium() -> None:
@@ -252,7 +254,11 @@ class Browser:
 
     def sideways(self) -> int:
         """How far the whole page could be pushed sideways."""
-        wide = self.run("return document.documentElement.scrollWidth - innerWidth")
+        # A phone's `innerWidth` grows with what does not fit.
+        wide = self.run(
+            "const { scrollWidth, clientWidth } = document.documentElement;"
+            "return scrollWidth - clientWidth"
+        )
         return int(wide)
 
     def picture(self, path: Path) -> None:

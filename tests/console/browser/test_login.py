@@ -12,7 +12,7 @@ from raftsql.server.operate import NotDone, call, status
 from raftsql.server.places import Place, places
 from raftsql_proto import users_pb2
 from raftsql_proto.users_pb2_grpc import UsersStub
-from tests.console.browser.chromium import Browser, need_chromium
+from tests.console.browser.chromium import DESKTOP, NARROW, Browser, need_chromium
 from tests.console.browser.nodes import Consoles
 from tests.server.processes import until
 
@@ -91,6 +91,9 @@ def test_an_admin_logs_in_and_out(browser: Browser, guarded: Consoles) -> None:
     page.see("leads in term")
     page.see("root", ".who")
     assert page.shown("[data-action=Verify]").is_enabled()  # type: ignore[union-attr]
+    page.size(*NARROW)
+    assert page.sideways() <= 0
+    page.size(*DESKTOP)
     page.click("[aria-label='Log out']")
     page.find("dialog.login")
     assert page.text("#main") == ""

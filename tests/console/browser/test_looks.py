@@ -17,7 +17,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 import raftsql
-from tests.console.browser.chromium import PHONE, Browser
+from tests.console.browser.chromium import NARROW, PHONE, Browser
 from tests.console.browser.nodes import Consoles
 from tests.server.processes import until
 
@@ -200,9 +200,12 @@ def test_no_picture_is_left_over() -> None:
     assert named == {path.stem for path in PICTURES.glob("*.png")} == {*VIEWS}
 
 
+@pytest.mark.parametrize("size", [PHONE, NARROW])
 @pytest.mark.parametrize("view", ["#cluster", "#sql", "#schema/book"])
-def test_nothing_is_wider_than_a_phone(view: str, browser: Browser, nodes: Consoles) -> None:
-    browser.size(*PHONE)
+def test_nothing_is_wider_than_a_phone(
+    view: str, size: tuple[int, int], browser: Browser, nodes: Consoles
+) -> None:
+    browser.size(*size)
     browser.open(nodes.pages[0], view).see("node" if view == "#cluster" else "", "main")
     browser.find("main .view")
     assert browser.sideways() <= 0
