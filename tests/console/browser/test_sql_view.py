@@ -175,6 +175,32 @@ def test_begin_and_commit_may_be_typed(page: Browser) -> None:
     page.rows([["1"]])
 
 
+def test_two_clicks_begin_one_transaction(page: Browser) -> None:
+    page.run(
+        "const sent = fetch; window.begun = 0;"
+        "window.fetch = (path, options) => {"
+        "  if (path === 'api/transactions') window.begun += 1;"
+        "  return sent(path, options);"
+        "};"
+        "const button = document.querySelector('.transaction button');"
+        "button.click(); button.click()"
+    )
+    page.see("in transaction", ".transaction")
+    assert page.run("return window.begun") == 1
+    page.button("Roll back")
+    page.see("no transaction", ".transaction")
+
+
+def test_a_cell_that_can_not_be_copied_is_told_of(page: Browser) -> None:
+    page.ask("SELECT 'far away'")
+    page.rows([["far away"]])
+    # As on another machine, without TLS.
+    page.run("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.run("document.querySelector('.grid').focus()")
+    page.press(Keys.CONTROL, "c")
+    page.see("Not copied", "#notices")
+
+
 def test_a_transaction_that_ended_elsewhere_is_shown_no_longer(page: Browser) -> None:
     page.button("Begin")
     page.see("in transaction", ".transaction")

@@ -81,6 +81,7 @@ export class Editor extends EventTarget {
 
   /** @param {Mark[]} marks */
   mark(marks) {
+    if (marks.length === 0 && this.marks.length === 0) return;
     this.marks = marks;
     this.draw();
   }

@@ -7,7 +7,8 @@
  */
 
 import { brief, whole } from './cells.js';
-import { shown } from './dialog.js';
+import { words } from './api.js';
+import { notice, shown } from './dialog.js';
 import { fill, h } from './dom.js';
 
 /** @typedef {import('./cells.js').Cell} Cell */
@@ -238,8 +239,10 @@ export class Grid {
 
   copy() {
     const row = this.rows[this.active.row];
-    // Without TLS a browser has no clipboard to give, unless the page is of this machine.
-    if (row !== undefined) void navigator.clipboard?.writeText(whole(row[this.active.column]).text).catch(() => {});
+    if (row === undefined) return;
+    const copied = navigator.clipboard?.writeText(whole(row[this.active.column]).text)
+      ?? Promise.reject(new Error('a browser lends its clipboard to pages over TLS, or of its own machine'));
+    copied.catch((error) => notice(`Not copied: ${words(error)}.`, 'bad'));
   }
 }
 

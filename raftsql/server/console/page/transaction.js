@@ -10,6 +10,7 @@ export class Transaction extends EventTarget {
     super();
     /** @type {string | null} */
     this.id = null;
+    this.beginning = false;
     this.since = 0;
     this.statements = 0;
     this.state = h('span', { class: 'state', role: 'status' });
@@ -48,10 +49,14 @@ export class Transaction extends EventTarget {
   }
 
   async begin() {
+    if (this.beginning) return;
+    this.beginning = true;
     try {
       this.told((await ask('POST', 'transactions')).transaction);
     } catch (error) {
       notice(`No transaction was begun: ${words(error)}`, 'bad');
+    } finally {
+      this.beginning = false;
     }
   }
 
