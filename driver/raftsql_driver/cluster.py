@@ -238,7 +238,8 @@ def cluster_of(address: Address, loop: asyncio.AbstractEventLoop) -> Cluster:
 
 
 def unreached(address: Address, reasons: list[str]) -> Unavailable:
-    """The error for whom no node has answered; who named none has perhaps not started any."""
+    """The error for whom no node has answered; who named none has perhaps not started any, or not
+    on this machine."""
     nobody = address.nodes == Address().nodes and all("refused" in reason for reason in reasons)
-    hint = "; `raftsql up` starts a cluster there" if nobody else ""
+    hint = "; `raftsql up` starts a cluster there, and RAFTSQL_URL names another" if nobody else ""
     return Unavailable("no node can be reached: " + "; ".join(reasons) + hint)

@@ -89,7 +89,7 @@ async def test_the_members_that_a_welcome_names_become_known(three: FakeServer) 
 def test_who_named_no_node_is_told_how_to_start_one() -> None:
     refused = ["127.0.0.1:4001: Connection refused"]
     assert str(unreached(Address(), refused)).endswith(
-        "refused; `raftsql up` starts a cluster there"
+        "refused; `raftsql up` starts a cluster there, and RAFTSQL_URL names another"
     )
     for address, reason in [
         (parse("raftsql://db:1/"), "db:1: Connection refused"),
