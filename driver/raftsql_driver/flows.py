@@ -345,7 +345,7 @@ def next_page(
         return outcome
     if type(outcome) is Refused:
         if outcome.why == Why.CURSOR_GONE:
-            raise OperationalError(f"{_ROWS_GONE}: {outcome.message}. {_LONG_RESULTS}")
+            raise OperationalError(f"{_ROWS_GONE}: {outcome.message}; ask again")
         raise of_refused(outcome)
     if type(outcome) is Lost and outcome.late:
         raise TimedOut(f"{node} did not send the next rows in time")
@@ -354,7 +354,3 @@ def next_page(
 
 
 _ROWS_GONE: Final = "the rest of the rows can't be had any more"
-_LONG_RESULTS: Final = (
-    "A result of several pages ends with its transaction, and in one that only reads with the first"
-    " write: fetch all of it before that, begin IMMEDIATE, or read under autocommit"
-)

@@ -220,16 +220,21 @@ class Transaction:
             return
         self.state = State.OPEN
         self._touched_ms = self._writer.replica.node.now
-        seen, self._moment = self._moment, None
-        if seen is not None:
-            seen.close()
-            if seen.position.index < self._writer.last_seen:
+        if self._moment is not None:
+            if self._moment.position.index < self._writer.last_seen:
                 self.end(
                     Why.SERIALIZATION,
                     "what the transaction read has been written to since; run it again",
                 )
                 return
+            self._finish_reading()
         self._next_step()
+
+    def _finish_reading(self) -> None:
+        """Nothing more is read at its moment but the rest of what was begun there."""
+        if self._moment is not None:
+            self._moment.finish()
+            self._moment = None
 
     def _next_step(self) -> None:
         """Run what waits, one after another: those that run in place would nest otherwise."""
@@ -315,6 +320,7 @@ class Transaction:
         self._wish = None
         if self.state in _MAY_READ_ASIDE:
             self.is_over = True
+            self._finish_reading()
             self.end(Why.TRANSACTION_GONE, "the transaction is over")
             write.reply.result(NOTHING_DONE, 0)
             return
@@ -354,6 +360,7 @@ class Transaction:
     def rollback(self) -> None:
         """The client does not want it."""
         if self.state is not State.COMMITTING:
+            self._finish_reading()
             self.end(Why.TRANSACTION_GONE, "the transaction was rolled back")
 
     def send_away(self, reason: str) -> None:

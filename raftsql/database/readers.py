@@ -69,8 +69,9 @@ class Moment:
         self._readers = readers
         self._slot = deque([reader])
         self._cut = False
+        self._left = False
         self.running: set[Running] = set()
-        """Results half read; they end with the moment."""
+        """Results half read; they end with the moment, if it is closed before."""
 
     def enter(self) -> Reader:
         """Take the connection to work with it."""
@@ -87,6 +88,20 @@ class Moment:
         """Put it back; this is when a close asked for meanwhile happens."""
         self._slot.append(reader)
         if self._cut:
+            self.close()
+        elif self._left:
+            self.finish()
+
+    def finish(self) -> None:
+        """Nothing more is begun at the moment: let go of it when what is half read has ended."""
+        self._left = True
+        try:
+            reader = self._slot.pop()
+        except IndexError:
+            return
+        is_over = not self.running
+        self._slot.append(reader)
+        if self._cut or is_over:
             self.close()
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from raftsql.cluster.replica import Replica
 from raftsql.cluster.requests import Read, Write
 from raftsql.cluster.transactions import Step, Transaction
 from raftsql.database.machine import Machine
-from raftsql.database.readers import Page, Readers
+from raftsql.database.readers import Page, Readers, Rest
 from raftsql.raft.config import Config
 from raftsql.raft.log import Log
 from raftsql.raft.membership import Member, Membership, first_membership_entry
@@ -63,6 +63,7 @@ class Heard:
     answers: list[Done | Failed | Opened] = field(default_factory=list)
     indexes: list[int] = field(default_factory=list)
     pages: list[list[list[Any]]] = field(default_factory=list)
+    rests: list[Rest | None] = field(default_factory=list)
     ages: list[int] = field(default_factory=list)
     whys: list[Why] = field(default_factory=list)
     messages: list[str] = field(default_factory=list)
@@ -73,6 +74,7 @@ class Heard:
 
     def page(self, page: Page, index: int, age_ms: int) -> None:
         self.pages.append(decode_rows(page.rows))
+        self.rests.append(page.more)
         self.indexes.append(index)
         self.ages.append(age_ms)
 

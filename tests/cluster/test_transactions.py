@@ -10,7 +10,9 @@ import pytest
 from raftsql.cluster import transactions
 from raftsql.cluster.requests import Read
 from raftsql.cluster.transactions import Step
+from raftsql.database.readers import Page
 from raftsql.sql.commands import Batch, Failed, Many, Refusal, Statement, Why, encode
+from raftsql_proto.frames import decode_rows
 from tests.cluster.stage import Heard, Stage, command
 
 
@@ -98,6 +100,32 @@ def test_it_may_write_when_nothing_was_written_since_it_read(alone: Stage) -> No
     assert client.execute("INSERT INTO t (y) VALUES ('a')").done.changes == 1
     assert alone.world.readers.holds == 0
     assert client.commit().done.changes == -1
+
+
+COUNTING = "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 25000)"
+
+
+@pytest.mark.parametrize("ends", ["commit", "rollback"])
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_result_of_many_pages_is_read_to_its_end_whatever_becomes_of_its_transaction(
+    alone: Stage, ends: str, writes: bool
+) -> None:
+    alone.wrote("INSERT INTO t (y) VALUES ('old')")
+    client = alone.begin()
+    heard = client.select(f"{COUNTING} SELECT i, y FROM n, t")
+    (more,) = heard.rests
+    assert more is not None
+    if writes:
+        assert client.execute("UPDATE t SET y = 'new'").done.changes == 1
+    page = more.next_page()
+    assert isinstance(page, Page)
+    assert page.more is not None
+    getattr(client, ends)()
+    last = page.more.next_page()
+    assert isinstance(last, Page)
+    assert decode_rows(last.rows)[-1] == [25_000, "old"]
+    assert last.more is None
+    assert alone.world.readers.holds == 0
 
 
 def test_what_it_read_was_written_to_since(alone: Stage) -> None:

@@ -405,6 +405,38 @@ def test_half_read_results_of_a_moment_are_bounded_and_end_with_it(readers: Read
     assert readers.outstanding == 0
 
 
+def test_a_moment_that_is_finished_is_held_until_its_results_are_read(readers: Readers) -> None:
+    moment = readers.open_moment()
+    one, other = (rest(moment.read(MANY, [25], limits=SMALL)) for _ in range(2))
+    moment.finish()
+    last = one.next_page()
+    while page(last).more is not None:
+        last = rest(last).next_page()
+    assert rows(last)[-1] == [25]
+    assert readers.holds == 1
+    other.close()
+    assert readers.holds == 0
+    with pytest.raises(ReadCut):
+        other.next_page()
+
+
+def test_a_moment_at_which_nothing_is_half_read_is_finished_at_once(readers: Readers) -> None:
+    moment = readers.open_moment()
+    moment.read("SELECT 1")
+    moment.finish()
+    assert readers.holds == 0
+
+
+def test_a_finished_moment_can_be_closed_before_its_results_are_read(readers: Readers) -> None:
+    moment = readers.open_moment()
+    more = rest(moment.read(MANY, [25], limits=SMALL))
+    moment.finish()
+    moment.close()
+    assert readers.holds == 0
+    with pytest.raises(ReadCut):
+        more.next_page()
+
+
 def test_closing_ends_what_is_held(path: Path, writer: apsw.Connection) -> None:
     readers = Readers(path)
     more = rest(readers.read(MANY, [25], limits=SMALL))

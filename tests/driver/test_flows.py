@@ -261,13 +261,6 @@ def test_rows_that_are_gone_are_not_asked_for_again(trouble: Any, kind: type[err
         script.play(flow, trouble)
 
 
-def test_who_writes_while_reading_many_pages_is_told_how_to() -> None:
-    script = Script()
-    flow = flows.next_page("a:1", 5, 77, script.clock.now + 5, script.clock.now)
-    with pytest.raises(errors.OperationalError, match="begin IMMEDIATE"):
-        script.play(flow, refused(Why.CURSOR_GONE))
-
-
 def test_a_text_can_be_examined_on_any_node() -> None:
     script = Script()
     flow = flows.examine(script.state, "SELECT 1", False, script.clock.now + 5)
