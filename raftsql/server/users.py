@@ -37,7 +37,7 @@ def run(parser: argparse.ArgumentParser, arguments: list[str]) -> int:
 
 def _flags(parser: argparse.ArgumentParser) -> None:
     parser.usage = USAGE
-    whats = parser.add_subparsers(dest="what", required=True, metavar="WHAT")
+    whats = parser.add_subparsers(dest="what", required=True, metavar="WHAT", prog="raftsql user")
     for what, meaning in (
         ("add", "let somebody in"),
         ("passwd", "give a user another password"),

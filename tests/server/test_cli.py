@@ -36,3 +36,13 @@ def test_help_is_a_command_too(capsys: pytest.CaptureFixture[str]) -> None:
 def test_its_release_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("raftsql ")
+
+
+def test_a_user_command_without_its_words_shows_how_that_one_is_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["user", "passwd"])
+    told = capsys.readouterr().err
+    assert told.startswith("usage: raftsql user passwd [-h] [--url URL] name\n")
+    assert "grant" not in told
