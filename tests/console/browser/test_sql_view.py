@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from raftsql.server.console.sessions import TRANSACTIONS_MAX
 from tests.console.browser.chromium import Browser
 from tests.console.browser.nodes import Consoles
 from tests.server.processes import until
@@ -189,6 +190,14 @@ def test_two_clicks_begin_one_transaction(page: Browser) -> None:
     assert page.run("return window.begun") == 1
     page.button("Roll back")
     page.see("no transaction", ".transaction")
+
+
+def test_a_page_that_is_left_keeps_no_transaction_open(page: Browser) -> None:
+    for _ in range(TRANSACTIONS_MAX + 2):
+        page.button("Begin")
+        page.see("in transaction", ".transaction")
+        page.driver.refresh()
+        page.see("no transaction", ".transaction")
 
 
 def test_a_cell_that_can_not_be_copied_is_told_of(page: Browser) -> None:

@@ -26,6 +26,14 @@ export class Gone extends Error {}
 /** Rings (`expired`) when a call finds that nobody is logged in any more. */
 export const doorbell = new EventTarget();
 
+/** A page of another origin can't set the first unless it is allowed to, and it is not. */
+const HEADERS = { 'X-Raftsql-Console': '1', 'Content-Type': 'application/json' };
+
+/** Ask for what is to be done although the page is left: nobody hears the answer. @param {string} path */
+export function leaving(path) {
+  fetch(`api/${path}`, { method: 'POST', headers: HEADERS, body: '{}', keepalive: true }).catch(() => {});
+}
+
 /**
  * Send a request, and have its answer while it still arrives.
  * @param {string} method
@@ -35,18 +43,11 @@ export const doorbell = new EventTarget();
  * @returns {Promise<Response>}
  */
 export async function send(method, path, body, signal) {
-  /** @type {Record<string, string>} */
-  const headers = {};
-  if (method !== 'GET') {
-    // A page of another origin can't set this header unless it is allowed to, and it is not.
-    headers['X-Raftsql-Console'] = '1';
-    headers['Content-Type'] = 'application/json';
-  }
   let response;
   try {
     response = await fetch(`api/${path}`, {
       method,
-      headers,
+      headers: method === 'GET' ? {} : HEADERS,
       body: method === 'POST' ? JSON.stringify(body ?? {}) : undefined,
       signal,
       cache: 'no-store',

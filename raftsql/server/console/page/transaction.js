@@ -1,7 +1,7 @@
 // @ts-check
 /** The transaction of this page, if one is open: it can't be overlooked, and it can be ended. */
 
-import { ask, Refused, words } from './api.js';
+import { ask, leaving, Refused, words } from './api.js';
 import { notice } from './dialog.js';
 import { fill, h, say } from './dom.js';
 
@@ -17,6 +17,7 @@ export class Transaction extends EventTarget {
     this.age = h('span', { class: 'age', 'aria-hidden': 'true' });
     this.element = h('div', { class: 'transaction', role: 'group', 'aria-label': 'Transaction' });
     setInterval(() => this.tick(), 1000);
+    addEventListener('pagehide', () => this.left());
     this.draw();
   }
 
@@ -46,6 +47,13 @@ export class Transaction extends EventTarget {
     this.id = id;
     this.draw();
     this.dispatchEvent(new Event('change'));
+  }
+
+  /** The page is left, and forgets which one is open: it would only keep others waiting. */
+  left() {
+    if (this.id === null) return;
+    leaving(`transactions/${this.id}/rollback`);
+    this.told(null);
   }
 
   async begin() {
