@@ -125,3 +125,10 @@ async def test_an_export_that_is_cancelled_does_not_look_whole(tmp_path: Path) -
             await read()
         await until(lambda: not node.console.queries)
         assert node.console.held == 0
+
+
+async def test_who_leaves_out_the_slash_is_shown_the_way(tmp_path: Path) -> None:
+    async with served(tmp_path) as node:
+        reply = await Browser(node.address).get("")
+        assert reply.status == 307
+        assert reply.headers["location"].endswith("/console/")

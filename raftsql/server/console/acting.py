@@ -29,11 +29,10 @@ class Transfer(msgspec.Struct):
 
 
 class Add(msgspec.Struct):
-    """A member that gets its vote, or loses it; or where a new one will be."""
+    """A member that gets its vote, or loses it; 0: one that is none yet."""
 
     node_id: int = 0
     learner: bool = False
-    address: str = ""
 
 
 class Remove(msgspec.Struct):

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Final
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from raftsql.server.console.guarding import Asked
 from raftsql.server.console.problems import Problem
@@ -17,8 +17,6 @@ KINDS: Final = {
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
-    "png": "image/png",
-    "ico": "image/x-icon",
 }
 _NAME: Final = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*\.([a-z]+)")
 
@@ -31,11 +29,6 @@ async def index(_: Asked) -> Response:
 async def static(asked: Asked) -> Response:
     """What belongs to it."""
     return _file(str(asked.request.path_params["name"]))
-
-
-async def redirect(_: Asked) -> Response:
-    """Whoever leaves out the slash is shown the way."""
-    return RedirectResponse("/console/")
 
 
 def _file(name: str) -> Response:

@@ -65,7 +65,7 @@ export class ClusterView {
 
   /** @param {Cluster} cluster */
   told(cluster) {
-    const { rates } = cluster;
+    const { alarms, rates } = cluster;
     const at = Date.now();
     this.cluster = cluster;
     this.ribbon.add(at, cluster.leader, cluster.term);
@@ -78,7 +78,6 @@ export class ClusterView {
     say(this.below, below(cluster));
     say(this.announced, headline(cluster));
     this.element.classList.toggle('leaderless', cluster.leader === null);
-    const alarms = cluster.alarms.map((text) => text);
     if (this.alarms.textContent !== alarms.join('')) {
       fill(this.alarms, alarms.map((text) => h('li', {}, text)));
     }

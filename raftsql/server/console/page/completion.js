@@ -122,7 +122,7 @@ export class Completion {
  * @param {number} least
  * @returns {{from: number, offers: Offer[]}}
  */
-export function offersFor(before, after, catalogue, least) {
+function offersFor(before, after, catalogue, least) {
   const all = tokens(before);
   const statement = all.slice(all.findLastIndex(({ text }) => text === ';') + 1);
   const last = statement[statement.length - 1];

@@ -57,7 +57,7 @@ export class Parameters {
 }
 
 /** @param {{kind: string, text: string}} given */
-export function valueOf({ kind, text }) {
+function valueOf({ kind, text }) {
   if (kind === 'null') return null;
   if (kind === 'text') return text;
   if (kind === 'blob') {

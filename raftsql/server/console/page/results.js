@@ -6,7 +6,7 @@ import { count, many, seconds } from './format.js';
 import { Grid } from './grid.js';
 
 /** So many rows of a run are kept on the page, and so many letters of JSON; then it is ended. */
-export const ROWS_MAX = 100_000;
+const ROWS_MAX = 100_000;
 const LETTERS_MAX = 96 << 20;
 /** Tables of a run that are kept; a script has more statements than anybody reads. */
 const TABLES_MAX = 50;
