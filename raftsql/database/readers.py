@@ -31,9 +31,11 @@ from raftsql.raft.messages import Position
 from raftsql.sql.access import Access, nobody_yet
 from raftsql.sql.commands import Column, Failed, Parameters
 
-CONNECTIONS_MAX: Final = 24
-"""Each has a file, a cache of pages and one of statements."""
-HELD_MAX: Final = 16
+CONNECTIONS_MAX: Final = 72
+"""Each has a file, a cache of up to 2 MB of pages and one of statements."""
+IDLE_MAX: Final = 24
+"""Connections that wait for work; more are closed when they have none."""
+HELD_MAX: Final = 64
 """Less than the connections, so that those who page big results never lock out short reads."""
 RESTS_MAX: Final = 8
 """Results that one moment may have half read at a time."""
@@ -361,11 +363,18 @@ class Readers:
             self._unopened.append(None)
             raise
         else:
-            self._idle.append(reader)
+            self._put_by(reader)
         finally:
             if self._closed:
                 self._close_idle()
             self._out.discard(reader)
+
+    def _put_by(self, reader: Reader) -> None:
+        if len(self._idle) < IDLE_MAX:
+            self._idle.append(reader)
+            return
+        reader.close()
+        self._unopened.append(None)
 
     def _close_idle(self) -> None:
         while self._idle:

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from raftsql.database import internal
+from raftsql.database import readers as readers_module
 from raftsql.database.environment import open_writer
 from raftsql.database.errors import DatabaseDamaged
 from raftsql.database.reader import Limits, Mine, ReadBroken, ReadBusy, ReadCut
@@ -449,6 +450,20 @@ def test_closing_ends_what_is_held(path: Path, writer: apsw.Connection) -> None:
         moment.read("SELECT 1")
     with pytest.raises(ReadBusy):
         readers.read("SELECT 1")
+
+
+def test_connections_beyond_those_that_may_wait_for_work_are_closed(
+    path: Path, writer: apsw.Connection
+) -> None:
+    readers = Readers(path)
+    for moment in [readers.open_moment() for _ in range(readers_module.HELD_MAX)]:
+        moment.close()
+    assert len(readers._idle) == readers_module.IDLE_MAX
+    for moment in [readers.open_moment() for _ in range(readers_module.HELD_MAX)]:
+        assert rows(moment.read("SELECT count(*) FROM t")) == [[2]]
+        moment.close()
+    readers.close()
+    assert readers.outstanding == 0
 
 
 def test_connections_are_bounded(path: Path, writer: apsw.Connection) -> None:

@@ -35,7 +35,7 @@ TIMEOUT_SECONDS_MAX: Final = 3600.0
 ALL_QUERIES_MAX: Final = 64
 """Of all sessions of a node, under way at once."""
 HELD_MAX: Final = 6
-"""Results of all sessions that are longer than a page of the driver's: the node keeps 16 of them
+"""Results of all sessions that are longer than a page of the driver's: the node keeps 64 of them
 for all of its clients, and pages that are slow to read may not have them all."""
 LONG_CHARACTERS: Final = 8 << 10
 """A text longer than this is taken apart beside the event loop."""
