@@ -104,9 +104,9 @@ class Housekeeping:
         if runner.failure is not None:
             return
         self._timer = runner.loop.call_later(CHECK_SECONDS, self._check)
-        if not runner.replica.leads:
-            runner.replica.reading.keep_level()
-        elif runner.loop.time() - self._expired_at > EXPIRE_SECONDS:
+        # The leader too: when it leads no more, what it has is as old as the last answer.
+        runner.replica.reading.keep_level()
+        if runner.replica.leads and runner.loop.time() - self._expired_at > EXPIRE_SECONDS:
             self._expired_at = runner.loop.time()
             runner.replica.write(Write(CommandKind.EXPIRE_SESSIONS, b"", _Silent()))
         if self._log_is_long():

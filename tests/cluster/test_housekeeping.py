@@ -44,6 +44,17 @@ async def test_a_short_log_is_left_alone(tmp_path: Path) -> None:
         assert node.runner.node.log.base.index == 0
 
 
+async def test_a_leader_knows_how_old_its_data_is_for_when_it_leads_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "CHECK_SECONDS", 0.01)
+    async with running(tmp_path / "d") as node:
+        reading = node.runner.replica.reading
+        await until(lambda: reading.level_at_ms is not None)
+        known_at = reading.level_at_ms or 0
+        await until(lambda: (reading.level_at_ms or 0) > known_at)
+
+
 async def test_compaction_goes_on_beside_writes(tmp_path: Path) -> None:
     async with running(tmp_path / "d", LogBounds(10, 5)) as node:
         await node.write("CREATE TABLE t (x)")
