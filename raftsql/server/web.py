@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from raftsql.server.heads import PromptHeads
 from raftsql.server.host import Host
 from raftsql.server.metrics import Metrics
 from raftsql.server.readiness import dead, unready
@@ -88,6 +89,7 @@ class Web:
         self.console = _console(host)
         config = uvicorn.Config(
             application(host, metrics, self.console),
+            http=PromptHeads,
             log_config=None,
             log_level="warning",
             access_log=False,

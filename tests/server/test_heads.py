@@ -1,0 +1,54 @@
+"""Whoever does not come to the point is not waited for, and keeps nobody else out."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from raftsql.server import heads
+from tests.server.test_host import made
+from tests.server.test_web import served
+
+HALF = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
+PATIENCE = 20.0
+
+
+@pytest.mark.parametrize("begun", [b"", HALF, HALF + b"\r\n" + HALF])
+async def test_a_head_that_does_not_end_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: bytes
+) -> None:
+    monkeypatch.setattr(heads, "HEAD_SECONDS", 0.05)
+    host = made(tmp_path)
+    async with served(host) as address:
+        place, _, port = address.rpartition(":")
+        reader, writer = await asyncio.open_connection(place, int(port))
+        writer.write(begun)
+        answered = await asyncio.wait_for(reader.read(), PATIENCE)
+        assert answered.count(b"200 OK") == (begun.count(b"\r\n\r\n"))
+        writer.close()
+    await host.close()
+
+
+async def test_a_head_that_comes_in_pieces_has_no_more_time_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heads, "HEAD_SECONDS", 0.2)
+    host = made(tmp_path)
+    async with served(host) as address:
+        place, _, port = address.rpartition(":")
+        reader, writer = await asyncio.open_connection(place, int(port))
+        writer.write(HALF)
+        ended = asyncio.ensure_future(reader.read())
+        pieces = 0
+        while not ended.done() and pieces < 1_000:
+            writer.write(b"X-%d: y\r\n" % pieces)
+            pieces += 1
+            await asyncio.wait([ended], timeout=0.02)
+        assert ended.done()
+        with suppress(ConnectionError):
+            await ended
+        writer.close()
+    await host.close()
