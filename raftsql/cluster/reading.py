@@ -2,7 +2,8 @@
 
 A linearizable read gathers with the others that arrived since the last lap; one question to the
 core covers them all, and its answer is the index that must be applied before they may run. The
-others know at once what they wait for.
+others know at once what they wait for. Those that wait for nothing run when the message that they
+came in was taken: together they cost less than one after the other.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ class Reading:
         """By request: who waits, and when the core was asked."""
         self._waiting: list[Read] = []
         """Those that wait for their index to be applied."""
+        self._ready: list[Read] = []
+        """Those that wait for nothing but the lap."""
         self._in_flight = 0
         """Reads that the core was asked about."""
         self._request = 0
@@ -45,10 +48,10 @@ class Reading:
 
     def __len__(self) -> int:
         gathered = len(self._gathered[False]) + len(self._gathered[True])
-        return self._in_flight + len(self._waiting) + gathered
+        return self._in_flight + len(self._waiting) + len(self._ready) + gathered
 
     def take(self, read: Read) -> None:
-        """A new read: run it now, or let it wait for what its level promises."""
+        """A new read: let it wait for what its level promises."""
         if len(self) >= WAITING_MAX:
             read.reply.refused(Why.OVERLOADED, "too many reads wait already; try again later")
             return
@@ -59,10 +62,10 @@ class Reading:
                 self._gathered[True].append(read)
             case Level.SESSION:
                 read.index = read.token
-                self._wait([read])
+                self._put(read)
             case Level.STALE:
                 if self._is_fresh_enough(read):
-                    self._serve([read])
+                    self._put(read)
                 else:
                     self._gathered[False].append(read)
             case _:
@@ -79,6 +82,16 @@ class Reading:
         if self.level_at_ms is None:
             return None
         return max(0, self._now_ms() - self.level_at_ms)
+
+    def _put(self, read: Read) -> None:
+        (self._ready if read.index <= self._node.log.applied else self._waiting).append(read)
+
+    def run_ready(self) -> None:
+        """Run those that wait for nothing: when all of a client's message was taken, or with the
+        lap."""
+        if self._ready:
+            ready, self._ready = self._ready, []
+            self._serve(ready)
 
     def ask(self) -> None:
         """One question to the core for all that gathered since the last lap."""
@@ -171,7 +184,7 @@ class Reading:
 
     def stop(self) -> None:
         """The node stops."""
-        groups = [*self._gathered.values(), self._waiting]
+        groups = [*self._gathered.values(), self._waiting, self._ready]
         for reads in [*groups, *(reads for reads, _ in self._asked.values())]:
             for read in reads:
                 read.reply.refused(Why.SHUTTING_DOWN, "the node stops")

@@ -170,6 +170,7 @@ class Replica:
         if ready.committed:
             self._applying = True
             self.writer.apply(ready.committed)
+        self.reading.run_ready()
         self.reading.granted(ready.reads)
         self.reading.refused(ready.reads_refused)
         if ready.changed is not None:

@@ -227,6 +227,7 @@ class ClientService(ClientServicer):
         self.streams.add(stream)  # From here on, after its Welcome, it hears of new leaders.
         while (message := await context.read()) is not grpc.aio.EOF:
             await stream.take(frames.decode_client_frames(message.batch))
+            self.runner.replica.reading.run_ready()
             self.runner.wake()
             await stream.outbox.room()
 

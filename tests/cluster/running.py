@@ -105,6 +105,7 @@ class Alone:
         fields.setdefault("level", Level.STALE)
         read = Read(sql, None, reply, **fields)
         self.runner.replica.read(read)
+        self.runner.replica.reading.run_ready()
         self.runner.wake()
         return read, reply.future
 

@@ -333,6 +333,7 @@ class Stage:
         """A read; linearizable ones gather until the next lap."""
         heard = Heard()
         self.replica.read(Read(sql, None, heard, level, **fields))
+        self.replica.reading.run_ready()
         return heard
 
     def session(self) -> int:
