@@ -8,7 +8,9 @@ bound on the steps it may take, and starts again in a thread if it comes to that
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from raftsql.cluster.requests import Read
@@ -17,6 +19,7 @@ from raftsql.database.reader import (
     ROWS_MAX,
     Expired,
     HoldEnded,
+    InUse,
     Limits,
     ReadBroken,
     ReadBusy,
@@ -39,6 +42,9 @@ IN_PLACE = Limits(ROWS_MAX, BYTES_MAX, _at_once)
 TOGETHER_MAX = 64
 """So many reads run in one turn of the loop. Then the answers leave, and heartbeats get in; clients
 ask again while the next reads run (decision 0181)."""
+
+AGAIN_SECONDS = 0.002
+"""A page that another call of the same moment makes takes about so long."""
 
 
 class Querying:
@@ -101,8 +107,30 @@ class Querying:
 
     def _in_thread(self, read: Read) -> None:
         limits = Limits(read.page_rows or ROWS_MAX, BYTES_MAX, self._expired(read))
-        future = self._runner.loop.run_in_executor(self._pool, self._execute, read, limits)
-        future.add_done_callback(lambda done: self._ran(read, done, Why.OVERLOADED))
+        self._beside(read, partial(self._execute, read, limits), Why.OVERLOADED)
+
+    def _beside(
+        self,
+        read: Read,
+        job: Callable[[], Page | Failed],
+        cut: Why,
+        give_up: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Run it in a thread, and once more if another call works at the same moment just now.
+
+        A client may ask for the next rows of one result and begin another, in one transaction.
+        """
+
+        def ran(done: asyncio.Future[Page | Failed]) -> None:
+            if not done.cancelled() and isinstance(done.exception(), InUse):
+                if not (self._expired(read)() or self._runner.replica.stopped):
+                    again = partial(self._beside, read, job, cut, give_up)
+                    self._runner.loop.call_later(AGAIN_SECONDS, again)
+                    return
+                give_up()
+            self._ran(read, done, cut)
+
+        self._runner.loop.run_in_executor(self._pool, job).add_done_callback(ran)
 
     def _expired(self, read: Read) -> Expired:
         now_ms, deadline = self._runner.now_ms, read.deadline_ms
@@ -135,8 +163,7 @@ class Querying:
     def next_page(self, rest: Rest, read: Read) -> None:
         """Go on with a result; `read` carries the reply and the bounds of this page."""
         limits = Limits(read.page_rows or ROWS_MAX, BYTES_MAX, self._expired(read))
-        future = self._runner.loop.run_in_executor(self._pool, rest.next_page, limits)
-        future.add_done_callback(lambda done: self._ran(read, done, Why.CURSOR_GONE))
+        self._beside(read, partial(rest.next_page, limits), Why.CURSOR_GONE, rest.close)
 
     def _seen(self) -> _Seen:
         """Asked right after a read, of what it has seen."""

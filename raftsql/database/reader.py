@@ -58,6 +58,10 @@ class HoldEnded(ReadCut):
     """What was held is let go of: the database was replaced, or the holder closed it."""
 
 
+class InUse(ReadCut):
+    """Another call works with what is held just now: nothing was read; try again soon."""
+
+
 class ReadBusy(Exception):
     """No reader, or no hold, is free: nothing was read; ask again later or another node."""
 

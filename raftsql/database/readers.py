@@ -20,6 +20,7 @@ from raftsql.database.reader import (
     NOTHING_MINE,
     USUAL,
     HoldEnded,
+    InUse,
     Limits,
     Mine,
     ReadBusy,
@@ -72,6 +73,7 @@ class Moment:
         self._slot = deque([reader])
         self._cut = False
         self._left = False
+        self._dropped: deque[Running] = deque()
         self.running: set[Running] = set()
         """Results half read; they end with the moment, if it is closed before."""
 
@@ -84,27 +86,48 @@ class Moment:
                 raise HoldEnded(
                     "what was held is closed: perhaps the database was replaced"
                 ) from None
-            raise ReadCut("what was held is in use by another call") from None
+            raise InUse("what was held is in use by another call") from None
 
     def leave(self, reader: Reader) -> None:
-        """Put it back; this is when a close asked for meanwhile happens."""
-        self._slot.append(reader)
-        if self._cut:
-            self.close()
-        elif self._left:
-            self.finish()
+        """Put it back; this is when what was asked for meanwhile happens."""
+        while True:
+            while self._dropped:
+                self.end(self._dropped.popleft())
+            is_over = self._left and not self.running
+            self._slot.append(reader)
+            if self._cut or is_over:
+                self.close()
+            # Whoever asked for something since the look above has not found the connection here.
+            elif self._dropped or (self._left and not self.running):
+                try:
+                    reader = self._slot.pop()
+                except IndexError:
+                    return  # Whoever has it leaves it here too.
+                continue
+            return
+
+    def end(self, running: Running) -> None:
+        """End a result; by whoever has the connection."""
+        if running in self.running:
+            self.running.discard(running)
+            running.close()
 
     def finish(self) -> None:
         """Nothing more is begun at the moment: let go of it when what is half read has ended."""
         self._left = True
+        self._look()
+
+    def drop(self, running: Running) -> None:
+        """The rest of this result is not wanted: end it now, or when the connection is left."""
+        self._dropped.append(running)
+        self._look()
+
+    def _look(self) -> None:
         try:
             reader = self._slot.pop()
         except IndexError:
             return
-        is_over = not self.running
-        self._slot.append(reader)
-        if self._cut or is_over:
-            self.close()
+        self.leave(reader)
 
     def close(self) -> None:
         """Let go of the moment: now, or as soon as the call that uses it ends."""
@@ -144,7 +167,7 @@ class Rest:
             return Page(part.columns, part.rows, part.length, self if going_on else None)
         finally:
             if not going_on:
-                self._end()
+                self._moment.end(self._running)
             self._moment.leave(reader)
             if not going_on and self._alone:
                 self._moment.close()
@@ -154,16 +177,7 @@ class Rest:
         if self._alone:
             self._moment.close()
             return
-        try:
-            reader = self._moment.enter()
-        except ReadCut:
-            return
-        self._end()
-        self._moment.leave(reader)
-
-    def _end(self) -> None:
-        self._moment.running.discard(self._running)
-        self._running.close()
+        self._moment.drop(self._running)
 
 
 class OpenMoment(Moment):

@@ -14,7 +14,7 @@ from raftsql.database import internal
 from raftsql.database import readers as readers_module
 from raftsql.database.environment import open_writer
 from raftsql.database.errors import DatabaseDamaged
-from raftsql.database.reader import Limits, Mine, ReadBroken, ReadBusy, ReadCut
+from raftsql.database.reader import InUse, Limits, Mine, ReadBroken, ReadBusy, ReadCut
 from raftsql.database.readers import Page, Query, Readers, Rest
 from raftsql.raft.messages import Position
 from raftsql.sql.commands import Column, Failed, Parameters, Refusal
@@ -419,6 +419,48 @@ def test_a_moment_that_is_finished_is_held_until_its_results_are_read(readers: R
     assert readers.holds == 0
     with pytest.raises(ReadCut):
         other.next_page()
+
+
+def test_what_is_closed_while_another_call_works_ends_when_that_is_done(readers: Readers) -> None:
+    moment = readers.open_moment()
+    one, other = (rest(moment.read(MANY, [25], limits=SMALL)) for _ in range(2))
+    at_work = moment.enter()
+    moment.finish()
+    other.close()
+    assert readers.holds == 1
+    moment.leave(at_work)
+    with pytest.raises(ReadCut):
+        other.next_page()
+    last = one.next_page()
+    while page(last).more is not None:
+        last = rest(last).next_page()
+    assert readers.holds == 0
+
+
+def test_what_is_half_read_by_a_client_that_goes_while_a_page_is_made_is_let_go(
+    readers: Readers,
+) -> None:
+    moment = readers.open_moment()
+    one, other = (rest(moment.read(MANY, [25], limits=SMALL)) for _ in range(2))
+    at_work = moment.enter()
+    moment.finish()
+    for each in (one, other):
+        each.close()
+    moment.leave(at_work)
+    assert readers.holds == 0
+
+
+def test_a_result_that_is_asked_for_while_another_call_works_can_be_asked_for_again(
+    readers: Readers,
+) -> None:
+    moment = readers.open_moment()
+    more = rest(moment.read(MANY, [25], limits=SMALL))
+    at_work = moment.enter()
+    with pytest.raises(InUse):
+        more.next_page()
+    moment.leave(at_work)
+    assert rows(more.next_page())[0] == [11]
+    moment.close()
 
 
 def test_a_moment_at_which_nothing_is_half_read_is_finished_at_once(readers: Readers) -> None:
