@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from starlette.routing import Route
 
+from raftsql.server.console import guarding
 from raftsql.server.console.app import POINTS
 from raftsql.server.console.guarding import Takes
 from raftsql_proto import users_pb2
@@ -312,6 +313,28 @@ async def test_a_body_that_is_too_long_is_refused(tmp_path: Path) -> None:
         assert (reply.status, reply.kind) == (413, "too_large")
         # Who is nobody is not even listened to.
         assert (await Browser(node.address).post("/api/query", text)).kind == "login"
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarding, "BODY_SECONDS", 0.05)
+    async with closed(tmp_path) as node:
+        place, _, port = node.address.rpartition(":")
+        reader, writer = await asyncio.open_connection(place, int(port))
+        head = (
+            "POST /console/api/login HTTP/1.1",
+            f"Host: {node.address}",
+            "X-Raftsql-Console: 1",
+            "Content-Type: application/json",
+            "Content-Length: 5",
+            "Connection: close",
+        )
+        writer.write("\r\n".join([*head, "", ""]).encode())
+        answer = await asyncio.wait_for(reader.read(), 30)
+        assert b" 408 " in answer.partition(b"\r\n")[0]
+        assert b"did not come within" in answer
+        writer.close()
 
 
 async def test_safe_headers_are_on_every_answer(tmp_path: Path) -> None:

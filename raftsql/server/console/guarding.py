@@ -7,6 +7,7 @@ header that no other site's page may send, and an Origin, if there is one, that 
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ HEADERS: Final = {
 }
 OURS: Final = "x-raftsql-console"
 """The header that only the console's own page can send."""
+BODY_SECONDS: Final = 30.0
+"""How long a request may take to come. Connections are bounded, and who logs in has no name yet."""
 BODY_BYTES_MAX: Final = 4 << 20
 LOGIN_BYTES_MAX: Final = 16 << 10
 
@@ -194,10 +197,14 @@ def _is_address(name: str) -> bool:
 async def _body(request: Request, point: Point) -> Any:
     """The JSON of a request, of a bounded length and the right form."""
     content = bytearray()
-    async for part in request.stream():
-        content += part
-        if len(content) > point.body_bytes_max:
-            raise too_large(point.body_bytes_max)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                content += part
+                if len(content) > point.body_bytes_max:
+                    raise too_large(point.body_bytes_max)
+    except TimeoutError:
+        raise Problem(408, "too_slow", f"it did not come within {BODY_SECONDS:g} s") from None
     if point.body is None:
         return None
     try:
