@@ -45,9 +45,11 @@ async def at_leader(
         elif leader is not None:
             problem = f"the leader at {leader.address} does not answer"
             async with roads.to(leader.address) as channel:
-                if await _is_reached(channel):
+                is_reached = await _is_reached(channel)
+                left = give_up_at - loop.time()
+                if is_reached and left > 0:
                     try:
-                        return await there(channel, give_up_at - loop.time())
+                        return await there(channel, left)
                     except grpc.aio.AioRpcError as error:
                         _check_nothing_was_done(error)
         if loop.time() > give_up_at:

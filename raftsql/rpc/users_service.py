@@ -97,12 +97,16 @@ class UsersService(UsersServicer):
         caller = await self._may_change(request, context, peer)
         runner = await self._running(context)
         said = _noted(request)
+
+        def by() -> int:
+            return 0 if caller is None else self._gate.number_of(caller, claimed)
+
         try:
             self._check_place(runner, caller)
             reply = await at_leader(
                 runner, self._roads,
-                lambda: self._change(runner, request, caller, claimed),
-                lambda channel, left: self._pass_on(channel, request, caller, left),
+                lambda: self._change(runner, request, by()),
+                lambda channel, left: self._pass_on(channel, request, by(), left),
                 CHANGE_SECONDS,
             )  # fmt: skip
         except (_Refused, Denied, NotProposed, NoAnswer) as error:
@@ -155,9 +159,8 @@ class UsersService(UsersServicer):
         self._gate.audit.note("user", user=name, peer=peer, outcome=outcome, **said)
 
     async def _change(
-        self, runner: Runner, request: users_pb2.ChangeRequest, caller: Caller | None, claimed: int
+        self, runner: Runner, request: users_pb2.ChangeRequest, by: int
     ) -> users_pb2.ChangeReply:
-        by = 0 if caller is None else self._gate.number_of(caller, claimed)
         change = await self._change_of(request)
         if not self._gate.access.keys:
             await self._propose(runner, AddKey(secrets.token_bytes(KEY_BYTES)), 0)
@@ -216,13 +219,8 @@ class UsersService(UsersServicer):
             raise _Refused(f"the first user is made on the leader's own machine, {where}")
 
     async def _pass_on(
-        self,
-        channel: grpc.aio.Channel,
-        request: users_pb2.ChangeRequest,
-        caller: Caller | None,
-        seconds: float,
+        self, channel: grpc.aio.Channel, request: users_pb2.ChangeRequest, by: int, seconds: float
     ) -> users_pb2.ChangeReply:
-        by = self._gate.number_of(caller, 0)
         reply: users_pb2.ChangeReply = await UsersStub(channel).Change(
             request,
             metadata=[(FOR_USER, str(by)), *credentials_of(self._gate)],
