@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Self
 
 from raftsql_driver.aio import AsyncConnection
@@ -57,13 +57,10 @@ class AsyncConnectionPool:
     async def wait(self, timeout: float = 30.0) -> None:  # noqa: ASYNC109
         """Make `min_size` connections now, so that a wrong address shows now."""
         end = time.monotonic() + timeout
-        borrowed: list[AsyncConnection] = []
-        try:
-            while len(borrowed) < self._stock.min_size:
-                borrowed.append(await self.getconn(max(0.0, end - time.monotonic())))
-        finally:
-            for connection in borrowed:
-                await self.putconn(connection)
+        async with AsyncExitStack() as borrowed:  # Gives back the others too when one can't be.
+            for _ in range(self._stock.min_size):
+                connection = await self.getconn(max(0.0, end - time.monotonic()))
+                borrowed.push_async_callback(self.putconn, connection)
 
     @asynccontextmanager
     async def connection(
@@ -161,11 +158,20 @@ class AsyncConnectionPool:
 
     async def check(self) -> None:
         """Look at every free connection, and throw away those that don't work."""
-        for connection in self._stock.take_idle():
-            try:
-                await connection.execute("SELECT 1", consistency="stale")
-            except Error:
-                await connection.close()
+        rest = iter(self._stock.take_idle())
+        try:
+            for connection in rest:
+                await self._look_at(connection)
+        finally:
+            for connection in rest:  # None, unless it is cancelled.
+                await _close(self._stock.came_back(connection))
+
+    async def _look_at(self, connection: AsyncConnection) -> None:
+        try:
+            await connection.execute("SELECT 1", consistency="stale")
+        except Error:
+            await connection.close()
+        finally:
             await _close(self._stock.came_back(connection))
 
     async def drain(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Self
 
 from raftsql_driver.errors import Error
@@ -66,13 +66,10 @@ class ConnectionPool:
     def wait(self, timeout: float = 30.0) -> None:
         """Make `min_size` connections now, so that a wrong address shows now."""
         end = time.monotonic() + timeout
-        borrowed: list[Connection] = []
-        try:
-            while len(borrowed) < self._stock.min_size:
-                borrowed.append(self.getconn(max(0.0, end - time.monotonic())))
-        finally:
-            for connection in borrowed:
-                self.putconn(connection)
+        with ExitStack() as borrowed:  # Gives back the others too when one can't be.
+            for _ in range(self._stock.min_size):
+                connection = self.getconn(max(0.0, end - time.monotonic()))
+                borrowed.callback(self.putconn, connection)
 
     @contextmanager
     def connection(self, timeout: float | None = None) -> Iterator[Connection]:
@@ -180,11 +177,20 @@ class ConnectionPool:
         """Look at every free connection, and throw away those that don't work."""
         with self._lock:
             idle = self._stock.take_idle()
-        for connection in idle:
-            try:
-                connection.execute("SELECT 1", consistency="stale")
-            except Error:
-                connection.close()
+        rest = iter(idle)
+        try:
+            for connection in rest:
+                self._look_at(connection)
+        finally:
+            for connection in rest:  # None, unless somebody interrupts.
+                self._take_back(connection)
+
+    def _look_at(self, connection: Connection) -> None:
+        try:
+            connection.execute("SELECT 1", consistency="stale")
+        except Error:
+            connection.close()
+        finally:
             self._take_back(connection)
 
     def drain(self) -> None:

@@ -117,3 +117,19 @@ async def test_what_a_cancelled_waiter_was_given_is_the_next_ones(server: FakeSe
 async def test_a_pool_of_tasks_says_how_full_it_is(server: FakeServer) -> None:
     pool = AsyncConnectionPool(server.url, min_size=1, max_size=3, name="web")
     assert repr(pool) == "<raftsql.AsyncConnectionPool 'web' closed, 0 of 3 in use>"
+
+
+async def test_a_look_at_the_pool_that_is_cancelled_loses_no_connection(
+    server: FakeServer,
+) -> None:
+    async with AsyncConnectionPool(server.url, min_size=3, max_size=3) as pool:
+        await pool.wait()
+        server.faults.slow_s = 60.0
+        looking = asyncio.ensure_future(pool.check())
+        await asyncio.sleep(0)
+        assert pool.get_stats()["pool_available"] == 0
+        looking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await looking
+        server.faults.slow_s = 0.0
+        assert pool.get_stats()["pool_available"] == 3

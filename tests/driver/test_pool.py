@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -145,6 +146,37 @@ def test_old_idle_and_surplus_connections_are_let_go(server: FakeServer) -> None
 def test_sizes_that_can_not_be_are_refused(least: int, most: int) -> None:
     with pytest.raises(errors.ProgrammingError, match="can't be"):
         ConnectionPool("raftsql://127.0.0.1:1/", min_size=least, max_size=most)
+
+
+def test_a_look_at_the_pool_that_is_interrupted_loses_no_connection(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(connection: Connection, *_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with ConnectionPool(server.url, min_size=3, max_size=3) as pool:
+        pool.wait()
+        with monkeypatch.context() as patch:
+            patch.setattr(Connection, "execute", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                pool.check()
+        assert pool.get_stats()["pool_available"] == 3
+        borrowed = [pool.getconn(timeout=1) for _ in range(3)]
+        for connection in borrowed:
+            pool.putconn(connection)
+
+
+def test_a_connection_that_can_not_be_given_back_keeps_no_other_from_it(
+    server: FakeServer,
+) -> None:
+    def breaks(connection: Connection) -> None:
+        raise ZeroDivisionError
+
+    pool = ConnectionPool(server.url, min_size=3, max_size=3, reset=breaks)
+    with pytest.raises(ZeroDivisionError):
+        pool.wait()
+    assert pool.get_stats()["pool_size"] == 0, "none is in nobody's hands"
+    pool.close()
 
 
 def test_a_strangers_connection_is_not_taken(server: FakeServer) -> None:
