@@ -44,6 +44,8 @@ GREETING_SECONDS_MAX = 5.0
 STREAMS_MAX = 20_000
 """Client processes that may be connected to one node."""
 
+_NO_CLUSTER = (grpc.StatusCode.UNAVAILABLE, "this node belongs to no cluster yet: try another")
+
 log = logging.getLogger("raftsql.rpc")
 
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -79,11 +81,18 @@ class ClientService(ClientServicer):
         assert self._runner is not None, "clients are served once the node has its place"
         return self._runner
 
+    def _refusal(self) -> tuple[grpc.StatusCode, str] | None:
+        """Why a client may not have a stream now."""
+        if self._runner is None:
+            return _NO_CLUSTER
+        if len(self.streams) >= STREAMS_MAX:
+            status = grpc.StatusCode.RESOURCE_EXHAUSTED
+            return status, "too many clients are connected to this node"
+        return None
+
     async def _check_attached(self, context: Context) -> None:
         if self._runner is None:
-            await context.abort(
-                grpc.StatusCode.UNAVAILABLE, "this node belongs to no cluster yet: try another"
-            )
+            await context.abort(*_NO_CLUSTER)
 
     def _sweep(self) -> None:
         for stream in self.streams:
@@ -181,12 +190,10 @@ class ClientService(ClientServicer):
     async def Connect(self, _: object, context: Context) -> None:
         """One client process, until it goes."""
         peer = context.peer()  # Now: gRPC reads freed memory when the client has left.
-        if self._runner is None or len(self.streams) >= STREAMS_MAX:
+        refusal = self._refusal()
+        if refusal is not None:
             await _heard_out(context)
-            await self._check_attached(context)
-            await context.abort(
-                grpc.StatusCode.RESOURCE_EXHAUSTED, "too many clients are connected to this node"
-            )
+            await context.abort(*refusal)
         stream = ClientStream(self)
         writing = asyncio.create_task(stream.outbox.drain_to(context))
         tasks = [

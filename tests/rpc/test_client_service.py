@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import grpc.aio
@@ -260,6 +260,19 @@ async def test_clients_of_a_node_are_bounded(
 async def test_a_node_without_a_place_serves_nobody() -> None:
     told = await turned_away(ClientService())
     assert "belongs to no cluster yet" in str(told)
+
+
+async def test_who_came_before_the_node_had_a_place_hears_that_although_it_has_one_now(
+    node: Alone,
+) -> None:
+    service, wire = ClientService(), cast("Any", Wire())
+    call = asyncio.create_task(service.Connect(None, wire))
+    await asyncio.sleep(0)
+    service.attach(node.runner)
+    wire.send(frames.Hello(frames.PROTOCOL))
+    with pytest.raises(Aborted, match="UNAVAILABLE: this node belongs to no cluster yet"):
+        await ended(call)
+    service.close()
 
 
 async def test_who_never_says_hello_is_not_waited_for_for_ever(
