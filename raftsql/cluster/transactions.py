@@ -168,7 +168,7 @@ class Transaction:
         else:
             step.read = read
             self._steps.append(step)
-            if self.state in _MAY_READ_ASIDE and not self._asides:
+            if self.state in _WITHOUT_WRITER and not self._asides:
                 self._take_writer()
             else:
                 self._next_step()
@@ -177,7 +177,7 @@ class Transaction:
     def _may_read_aside(self) -> bool:
         """Whether a read need not wait for the writer. Behind a write that waits it must: it has to
         see what that one writes, though its client has not waited for the answer."""
-        return not self.immediate and self.state in _MAY_READ_ASIDE and not self._steps
+        return not self.immediate and self.state in _WITHOUT_WRITER and not self._steps
 
     def _read_aside(self, read: Read) -> None:
         """Read at this transaction's moment; the first read chooses it."""
@@ -318,7 +318,7 @@ class Transaction:
             self._wish = write
             return
         self._wish = None
-        if self.state in _MAY_READ_ASIDE:
+        if self.state in _WITHOUT_WRITER:
             self.is_over = True
             self._finish_reading()
             self.end(Why.TRANSACTION_GONE, "the transaction is over")
@@ -414,7 +414,7 @@ class Transaction:
             self.end(*out_of_time(late[0], "the writer was free"))
 
 
-_MAY_READ_ASIDE = frozenset({State.FRESH, State.READING})
+_WITHOUT_WRITER = frozenset({State.FRESH, State.READING})
 
 
 class _Aside:
